@@ -1,0 +1,144 @@
+"""Who answers: one small protocol, and the engine that runs a transformers model in this process.
+
+An engine takes prompts and a `Sampling` and gives back completions with their exact number of output tokens and the
+reason why each ended. Whoever wants another back end (vLLM, a server) writes one class with `generate`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from longthought.errors import UserError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to answer. Temperature 0 is greedy; `samples` answers are drawn per prompt; `max_tokens` caps each."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    samples: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1 or self.samples < 1 or self.temperature < 0 or not 0 < self.top_p <= 1:
+            raise UserError(f"sampling cannot be {self}: tokens and samples from 1, temperature from 0, top-p in (0, 1]")
+        if self.temperature == 0 and self.samples > 1:
+            raise UserError(f"{self.samples} greedy samples would be one and the same: set a temperature above 0")
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One answer: its text, its output tokens (the end mark included), and "stop" or "length"."""
+
+    text: str
+    tokens: int
+    finish: str
+
+
+class Engine(Protocol):
+    """What every back end offers."""
+
+    name: str
+    tokenizer_name: str
+
+    def generate(
+        self, prompts: Sequence[str], sampling: Sampling, progress: Callable[[int, int], None] | None = None
+    ) -> list[list[Completion]]:
+        """For each prompt, in order, `sampling.samples` completions."""
+        ...
+
+
+def batches_by_length(lengths: Sequence[int], size: int) -> list[list[int]]:
+    """Indices in batches of at most `size`, longest first, so that a batch pads little and a lack of memory shows early."""
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    return [order[i : i + size] for i in range(0, len(order), size)]
+
+
+class TransformersEngine:
+    """Answers with a transformers model: left-padded batches of similar length that end when all their rows have.
+
+    The same model, prompts, sampling and batch size give the same output: every batch draws from a generator seeded
+    by the sampling seed and the batch's own content, so neither earlier calls nor the global state matter.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, *, name: str, batch_size: int = 256) -> None:
+        self.name = name
+        self.tokenizer_name = str(getattr(tokenizer, "name_or_path", "") or name)
+        self.batch_size = batch_size
+        self._model = model.eval()
+        self._tokenizer = tokenizer
+
+    def _encode(self, prompt: str) -> list[int]:
+        if getattr(self._tokenizer, "chat_template", None):
+            message = [{"role": "user", "content": prompt}]
+            text = self._tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
+            return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        return list(self._tokenizer(prompt)["input_ids"])
+
+    def _ends(self) -> set[int]:
+        """Every token that ends an answer: a chat model has one for the turn and one for the text."""
+        configured = self._model.generation_config.eos_token_id
+        ids = configured if isinstance(configured, list) else [configured]
+        return {i for i in [*ids, self._tokenizer.eos_token_id] if i is not None}
+
+    def generate(
+        self, prompts: Sequence[str], sampling: Sampling, progress: Callable[[int, int], None] | None = None
+    ) -> list[list[Completion]]:
+        """See `Engine.generate`. Raises UserError when prompt and answer together exceed the model's positions."""
+        encoded = [self._encode(prompt) for prompt in prompts]
+        rows = [i for i in range(len(prompts)) for _ in range(sampling.samples)]
+        positions = getattr(self._model.config, "max_position_embeddings", None)
+        longest = max(map(len, encoded), default=0) + sampling.max_tokens
+        if positions and longest > positions:
+            raise UserError(
+                f"{self.name}: the longest prompt with max_tokens {sampling.max_tokens} takes {longest} tokens, "
+                f"but the model has {positions} positions: lower max_tokens"
+            )
+        done: list[Completion | None] = [None] * len(rows)
+        finished = 0
+        for batch in batches_by_length([len(encoded[i]) for i in rows], self.batch_size):
+            for row, completion in zip(batch, self._run([encoded[rows[r]] for r in batch], sampling), strict=True):
+                done[row] = completion
+            finished += len(batch)
+            if progress:
+                progress(finished, len(rows))
+        answers = [c for c in done if c is not None]
+        k = sampling.samples
+        return [answers[i * k : (i + 1) * k] for i in range(len(prompts))]
+
+    def _run(self, rows: list[list[int]], sampling: Sampling) -> list[Completion]:
+        import torch
+
+        pad, ends = self._tokenizer.pad_token_id, sorted(self._ends())
+        width = max(map(len, rows))
+        ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows], device=self._model.device)
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self._model.device)
+        options: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        if sampling.temperature > 0:
+            # top_k 0 switches off a library default of 50, which would quietly change the distribution.
+            options = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+        content = hashlib.sha256(f"{sampling.seed}|{sampling}|{rows}".encode()).digest()
+        with torch.random.fork_rng(devices=[self._model.device] if self._model.device.type == "cuda" else []):
+            torch.manual_seed(int.from_bytes(content[:7], "big"))
+            with torch.inference_mode():
+                output = self._model.generate(
+                    input_ids=ids,
+                    attention_mask=mask,
+                    max_new_tokens=sampling.max_tokens,
+                    pad_token_id=pad,
+                    eos_token_id=ends,
+                    **options,
+                )
+        completions = []
+        for generated in output[:, width:].tolist():
+            end = next((i for i, token in enumerate(generated) if token in ends), None)
+            answer = generated if end is None else generated[:end]
+            text = self._tokenizer.decode(answer, skip_special_tokens=True)
+            stopped = end is not None
+            completions.append(Completion(text, len(answer) + stopped, "stop" if stopped else "length"))
+        return completions

@@ -1,0 +1,137 @@
+"""Answers to a set of problems, drawn once and kept: raw completions, graded anew whenever they are read.
+
+A `Samples` artifact holds one JSON line per answer. Grading is not part of it, so a better grader can be applied to
+old answers without drawing them again, and no grade can outlive its grader.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from longthought.artifacts import Artifact, artifact_key, path_of
+from longthought.engines import Sampling, TransformersEngine
+from longthought.errors import UserError
+from longthought.grading import grade, vote_key
+from longthought.models import load
+from longthought.problems import Problem
+from longthought.progress import report
+from longthought.training import Stage
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Answers of one student (a trained `Stage`, or a pretrained model by name) to `problems`.
+
+    `prompt` is a template with `{problem}` in it.
+    """
+
+    label: str
+    student: Stage | str
+    problems: tuple[Problem, ...]
+    sampling: Sampling
+    prompt: str = "{problem}"
+    dtype: str = "float32"
+    device: str = "cpu"
+    batch_size: int = 256
+
+    kind = "samples"
+
+    def __post_init__(self) -> None:
+        if not self.problems:
+            raise UserError(f"{self.label}: there are no problems to answer")
+        if "{problem}" not in self.prompt:
+            raise UserError(f"the prompt template {self.prompt!r} does not hold {{problem}}")
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of the student, the prompts, the sampling, the code and the library versions."""
+        student = self.student.key if isinstance(self.student, Stage) else self.student
+        own = {"sampling": asdict(self.sampling), "dtype": self.dtype, "device": self.device, "batch": self.batch_size}
+        asked = [[p.id, p.gold, self.prompted(p)] for p in self.problems]
+        return artifact_key("longthought.engines", {"student": student, "own": own, "asked": asked})
+
+    @property
+    def needs(self) -> Sequence[Artifact]:
+        """The student, when it is one that this project trains."""
+        return [self.student] if isinstance(self.student, Stage) else []
+
+    def prompted(self, problem: Problem) -> str:
+        """The text that the student is given."""
+        return self.prompt.replace("{problem}", problem.text)
+
+    def make(self, folder: Path) -> None:
+        """Draw the answers and write `samples.jsonl`."""
+        name = str(path_of(self.student)) if isinstance(self.student, Stage) else self.student
+        model, tokenizer = load(name, dtype=self.dtype, device=self.device)
+        engine = TransformersEngine(model, tokenizer, name=self.label, batch_size=self.batch_size)
+        answers = engine.generate(
+            [self.prompted(p) for p in self.problems],
+            self.sampling,
+            progress=lambda done, total: report(self.label, done, total),
+        )
+        with (folder / "samples.jsonl").open("w", encoding="utf-8") as out:
+            for problem, completions in zip(self.problems, answers, strict=True):
+                for sample, c in enumerate(completions):
+                    row = {"problem_id": problem.id, "gold": problem.gold, "sample": sample}
+                    row |= {"completion": c.text, "tokens": c.tokens, "finish": c.finish}
+                    out.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+@dataclass(frozen=True)
+class Graded:
+    """Graded answers as arrays of shape (problems, samples).
+
+    `votes` holds a small integer per answer class of its problem, -1 for no answer; `gold_vote` the class of the
+    gold, or -2 where no sample gave it. `tokens` are output tokens, `truncated` marks answers cut at the limit.
+    """
+
+    label: str
+    problems: tuple[Problem, ...]
+    completions: list[list[str]]
+    correct: np.ndarray
+    votes: np.ndarray
+    gold_vote: np.ndarray
+    tokens: np.ndarray
+    truncated: np.ndarray
+
+    @property
+    def no_answer(self) -> np.ndarray:
+        """Where no boxed answer was found."""
+        return self.votes == -1
+
+    @property
+    def mean_tokens(self) -> float:
+        """Mean output tokens per answer, truncated ones included."""
+        return float(self.tokens.mean())
+
+
+def read(samples: Samples) -> Graded:
+    """Grade the stored answers. The artifact must have been made."""
+    lines = (path_of(samples) / "samples.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    problems, k = samples.problems, samples.sampling.samples
+    shape = (len(problems), k)
+    correct, truncated = np.zeros(shape, bool), np.zeros(shape, bool)
+    votes, tokens = np.full(shape, -1), np.zeros(shape, int)
+    gold_vote = np.full(len(problems), -2)
+    completions: list[list[str]] = []
+    for i, problem in enumerate(problems):
+        own = rows[i * k : (i + 1) * k]
+        completions.append([row["completion"] for row in own])
+        classes: dict[str, int] = {}
+        for j, row in enumerate(own):
+            tokens[i, j], truncated[i, j] = row["tokens"], row["finish"] == "length"
+            # An answer that was cut off is not finished, even if it happened to box something on the way.
+            result = grade(problem.gold, "" if truncated[i, j] else row["completion"])
+            if result.verdict != "no_answer":
+                votes[i, j] = classes.setdefault(vote_key(result.extracted), len(classes))
+                correct[i, j] = result.correct
+                if result.correct:
+                    gold_vote[i] = votes[i, j]
+    return Graded(samples.label, problems, completions, correct, votes, gold_vote, tokens, truncated)

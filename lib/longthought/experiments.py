@@ -1,0 +1,288 @@
+"""The students of the book, as data: which stages they pass through and on what, for both notebooks alike.
+
+Nothing is trained here. Each function returns `Stage` records, which `artifacts.build` makes when they are missing,
+so that the scaling notebook finds the students of the distillation notebook.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from longthought.artifacts import Artifact, build
+from longthought.engines import Sampling
+from longthought.errors import UserError
+from longthought.evaluation.samples import Graded, Samples, read
+from longthought.grading import grade
+from longthought.models import Architecture
+from longthought.problems import Problem, generate, require_train
+from longthought.thoughts import Teacher, documents, long_thought, vocabulary, worked_solution
+from longthought.training import Example, Stage, Start
+
+MONITORED = 50
+STUDENTS = ("base", "phase 1", "control", "distilled")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The parameters that both notebooks share; their meaning stands beside them in the notebooks."""
+
+    families: tuple[str, ...]
+    languages: tuple[str, ...]
+    difficulties: tuple[str, ...]
+    test_problems: int
+    student: str
+    hidden: int
+    layers: int
+    heads: int
+    seeds: int
+    documents: int
+    base_steps: int
+    phase1_steps: int
+    phase2_steps: int
+    thoughts: int
+    slip: float
+    batch_size: int
+    max_length: int
+    base_lr: float
+    phase1_lr: float
+    phase2_lr: float
+    max_tokens: int
+    device: str
+    dtype: str
+    workers: int
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> Settings:
+        """The settings among a notebook's variables (`globals()`)."""
+        chosen = {f.name: parameters[f.name] for f in fields(cls)}
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in chosen.items()})
+
+    @property
+    def teacher(self) -> Teacher:
+        """The main teacher: always right in the end, with slips that it notices."""
+        return Teacher(slip=self.slip)
+
+    def problems(self, split: str, count: int | None) -> list[Problem]:
+        """Problems of one split; see `problems.generate`."""
+        return generate(
+            count, split, families=self.families, languages=self.languages, difficulties=self.difficulties
+        )
+
+    def test_set(self) -> tuple[Problem, ...]:
+        """The held-out problems behind every accuracy, the same for all students."""
+        return tuple(self.problems("held_out", self.test_problems))
+
+    def curriculum(self) -> list[Problem]:
+        """All training problems; the first `thoughts` of them are distilled."""
+        problems = self.problems("train", None)
+        if self.thoughts > len(problems):
+            raise UserError(
+                f"thoughts is {self.thoughts}, but only {len(problems)} training problems exist: "
+                "lower it, or add a difficulty or a family"
+            )
+        return problems
+
+
+def base_examples(problems: Sequence[Problem], count: int, seed: int) -> tuple[Example, ...]:
+    """Short texts with the base's arithmetic facts and direct answers, about training problems only."""
+    require_train(problems)
+    return tuple(Example(prompt, completion) for prompt, completion in documents(problems, count, seed))
+
+
+def plain_examples(problems: Sequence[Problem]) -> tuple[Example, ...]:
+    """Phase 1 and the matched control: the plain worked solution, or the file's own `solution` where there is one."""
+    return tuple(Example(p.text, p.solution or worked_solution(p), p) for p in problems)
+
+
+def thought_examples(
+    problems: Sequence[Problem], teacher: Teacher, seed: int, *, reject_wrong: bool = False
+) -> tuple[Example, ...]:
+    """Phase 2: one long thought of the teacher per problem; with `reject_wrong`, only those that grade as correct."""
+    rng = random.Random(f"thoughts-{seed}")
+    examples = [Example(p.text, long_thought(p, teacher, rng), p) for p in problems]
+    return tuple(
+        e for e in examples if not reject_wrong or (e.problem and grade(e.problem.gold, e.completion).correct)
+    )
+
+
+def teacher_outcomes(examples: Sequence[Example]) -> list[bool]:
+    """Whether each of the teacher's thoughts ends in the gold answer."""
+    return [grade(e.problem.gold, e.completion).correct for e in examples if e.problem is not None]
+
+
+def mean_words(examples: Sequence[Example]) -> float:
+    """Mean length in words of prompt and completion with its end mark: tokens, for the word-level tokenizer."""
+    return sum(len(e.prompt.split()) + len(e.completion.split()) + 1 for e in examples) / len(examples)
+
+
+def _stage(s: Settings, label: str, start: Start | Stage, examples: Sequence[Example], steps: int, **more: Any) -> Stage:
+    return Stage(
+        label=label,
+        start=start,
+        examples=tuple(examples),
+        steps=steps,
+        batch_size=s.batch_size,
+        max_length=s.max_length,
+        dtype=s.dtype,
+        device=s.device,
+        **more,
+    )
+
+
+def base_student(s: Settings, seed: int, curriculum: Sequence[Problem]) -> Stage | Start:
+    """The base: a tiny student pretrained on arithmetic facts, or the pretrained model as it is."""
+    if s.student != "tiny":
+        return Start(pretrained=s.student, seed=seed)
+    if s.base_steps < 1:
+        raise UserError("base_steps is 0, but a tiny student knows nothing before its base training: set at least 1")
+    shape = Architecture(s.hidden, s.layers, s.heads, positions=s.max_length)
+    words = tuple(vocabulary(s.families, s.difficulties))
+    examples = base_examples(curriculum, s.documents, seed)
+    start = Start(shape, words, seed=seed)
+    return _stage(
+        s, f"base, seed {seed}", start, examples, s.base_steps, learning_rate=s.base_lr, seed=seed, completion_only=False
+    )
+
+
+def phase1(s: Settings, start: Stage | Start, seed: int, curriculum: Sequence[Problem]) -> Stage:
+    """Format alignment: plain worked solutions with a boxed answer."""
+    return _stage(
+        s,
+        f"phase 1, seed {seed}",
+        start,
+        plain_examples(curriculum),
+        s.phase1_steps,
+        learning_rate=s.phase1_lr,
+        seed=seed,
+    )
+
+
+def phase2(s: Settings, label: str, start: Stage | Start, seed: int, examples: Sequence[Example], **more: Any) -> Stage:
+    """SFT on long thoughts, or on whatever replaces them in an ablation."""
+    return _stage(
+        s, f"{label}, seed {seed}", start, examples, s.phase2_steps, learning_rate=s.phase2_lr, seed=seed, **more
+    )
+
+
+def matched_control(
+    s: Settings, start: Stage | Start, seed: int, curriculum: Sequence[Problem], thoughts: Sequence[Example], **more: Any
+) -> Stage:
+    """Phase 2 with plain solutions instead of thoughts, for the same number of training tokens, hence more steps."""
+    plain = plain_examples(curriculum)
+    stage = phase2(s, "control", start, seed, plain, **more)
+    return replace(stage, steps=max(1, round(s.phase2_steps * mean_words(thoughts) / mean_words(plain))))
+
+
+@dataclass(frozen=True)
+class Line:
+    """One trained line of students: the same seed through all stages."""
+
+    seed: int
+    base: Stage | Start
+    phase1: Stage
+    control: Stage
+    distilled: Stage
+
+    def student(self, name: str) -> Stage | str:
+        """The student of that name in `STUDENTS`, as `Samples` wants it."""
+        found = getattr(self, name.replace(" ", ""))
+        return found if isinstance(found, Stage) else str(found.pretrained)
+
+
+def main_line(s: Settings, seed: int) -> Line:
+    """Base, phase 1, matched control and distilled student of one seed, with accuracy watched while phase 2 trains."""
+    curriculum = s.curriculum()
+    watch = {"monitor": s.test_set()[:MONITORED], "monitor_tokens": s.max_tokens}
+    base = base_student(s, seed, curriculum)
+    aligned = phase1(s, base, seed, curriculum)
+    thoughts = thought_examples(curriculum[: s.thoughts], s.teacher, seed)
+    distilled = phase2(s, "distilled", aligned, seed, thoughts, **watch)
+    control = matched_control(s, aligned, seed, curriculum, thoughts, **watch)
+    return Line(seed, base, aligned, control, distilled)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A student that differs from the distilled one in one thing. `value` is the changed value, for an axis."""
+
+    group: str
+    name: str
+    value: float
+    seed: int
+    stage: Stage
+    teacher: Teacher
+    rejection: bool = False
+
+
+def ablations(s: Settings, line: Line, sizes: Sequence[int], reflections: Sequence[float]) -> list[Variant]:
+    """Phase 2 without phase 1, on fewer thoughts, and with another share of reflective thoughts."""
+    curriculum, seed = s.curriculum(), line.seed
+    thoughts = thought_examples(curriculum[: s.thoughts], s.teacher, seed)
+    skipped = phase2(s, "without phase 1", line.base, seed, thoughts)
+    variants = [Variant("phase 1", "without phase 1", 0, seed, skipped, s.teacher)]
+    for size in sizes:
+        if size > s.thoughts:
+            raise UserError(f"sizes holds {size}, more than the {s.thoughts} thoughts of the distilled set")
+        stage = phase2(s, f"{size} thoughts", line.phase1, seed, thoughts[:size])
+        variants.append(Variant("size", f"{size} thoughts", size, seed, stage, s.teacher))
+    for share in reflections:
+        teacher = replace(s.teacher, reflection=share)
+        name = f"{share:.0%} reflective"
+        stage = phase2(s, name, line.phase1, seed, thought_examples(curriculum[: s.thoughts], teacher, seed))
+        variants.append(Variant("reflection", name, share, seed, stage, teacher))
+    return variants
+
+
+def teacher_ceiling(
+    s: Settings, line: Line, accuracies: Sequence[float], systematic: Sequence[float]
+) -> list[Variant]:
+    """Students of less accurate teachers, each with all thoughts and with the wrong ones rejected."""
+    curriculum = s.curriculum()[: s.thoughts]
+    variants = []
+    for errors, levels in (("random", accuracies), ("systematic", systematic)):
+        for accuracy in levels:
+            teacher = replace(s.teacher, accuracy=accuracy, errors=errors)
+            for rejection in (False, True):
+                examples = thought_examples(curriculum, teacher, line.seed, reject_wrong=rejection)
+                if not examples:
+                    raise UserError(f"a teacher with accuracy {accuracy} leaves nothing after rejection: raise it")
+                name = f"{errors} errors, teacher {accuracy:.0%}" + (", wrong rejected" if rejection else "")
+                stage = phase2(s, name, line.phase1, line.seed, examples)
+                variants.append(Variant(errors, name, accuracy, line.seed, stage, teacher, rejection))
+    return variants
+
+
+def teacher_on(problems: Sequence[Problem], teacher: Teacher, seed: int) -> list[bool]:
+    """Whether the teacher itself is right on each problem (drawn with another seed than its training thoughts)."""
+    return teacher_outcomes(thought_examples(problems, teacher, 10_000 + seed))
+
+
+def answers(
+    s: Settings, students: Mapping[str, Stage | str], problems: Sequence[Problem], sampling: Sampling
+) -> dict[str, Samples]:
+    """The samples of each student on the problems, not yet drawn."""
+    return {
+        label: Samples(label, student, tuple(problems), sampling, dtype=s.dtype, device=s.device)
+        for label, student in students.items()
+    }
+
+
+def graded(samples: Mapping[str, Samples], workers: int, label: str = "samples") -> dict[str, Graded]:
+    """Train and sample whatever is missing, side by side, and grade."""
+    artifacts: list[Artifact] = list(samples.values())
+    build(artifacts, workers, label)
+    return {name: read(sample) for name, sample in samples.items()}
+
+
+def greedy(s: Settings) -> Sampling:
+    """One answer per problem, the most likely one."""
+    return Sampling(max_tokens=s.max_tokens)
+
+
+def used_workers(s: Settings) -> int:
+    """Side-by-side workers: never more than asked for, nor than the machine has cores."""
+    return max(1, min(s.workers, os.cpu_count() or 1))
