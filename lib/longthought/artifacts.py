@@ -90,7 +90,11 @@ def _without_docstrings(tree: ast.AST) -> ast.AST:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
             first = node.body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
                 node.body = node.body[1:] or [ast.Pass()]
     return tree
 
@@ -183,7 +187,9 @@ def _workers(count: int) -> ProcessPoolExecutor:
     if _pool is None or _pool_size != count:
         close_workers()
         threads = max(1, (os.cpu_count() or 1) // count)
-        _pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(threads,))
+        _pool = ProcessPoolExecutor(
+            count, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(threads,)
+        )
         _pool_size = count
     return _pool
 
@@ -215,6 +221,7 @@ def build(wanted: Sequence[Artifact], workers: int = 1, label: str = "artifacts"
     missing = {key: artifact for key, artifact in order.items() if not path_of(artifact).exists()}
     running: dict[Future[str], str] = {}
     total, done = len(missing), 0
+    workers = max(1, min(workers, total))
     while missing or running:
         report(label, done, total)
         busy = set(running.values())

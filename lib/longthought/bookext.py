@@ -25,6 +25,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from longthought.display import FIGURE, PLOTLY, PROVENANCE, RESULT, UNTYPESET, csv_link
 
+FOLDED = {"parameters": "Parameters", "versions": "Versions", "platform": "Machine", "provenance": "Provenance"}
 SOURCE = "Huang et al. 2024, arXiv 2411.16489"
 _STATIC = Path(__file__).parent / "static"
 _PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -137,18 +138,22 @@ def _date(record: Mapping[str, Any]) -> str:
     return str(record.get("started", ""))[:10]
 
 
-def _value(result: Mapping[str, Any]) -> str:
-    """Only the figure of a result: percent of a rate, points of a comparison, the text of anything else."""
+def _short(result: Mapping[str, Any], interval: bool) -> str:
+    """Less of a result than its full text, with or without the interval; other results than ours stay as they are."""
     data = result.get("data")
-    if isinstance(data, dict) and data.get("n") and "k" in data:
-        return f"{100 * data['k'] / data['n']:.1f}%"
-    if isinstance(data, dict) and "difference" in data:
-        return f"{100 * data['difference']:+.1f} points"
-    return str(result["text"])
+    if not isinstance(data, dict) or "low" not in data:
+        return str(result["text"])
+    low, high = 100 * data["low"], 100 * data["high"]
+    if "difference" in data:
+        verdict = "; not distinguishable" if data["p"] >= 0.05 else ""
+        text = f"{100 * data['difference']:+.1f} points"
+        return f"{text} [{low:+.1f}, {high:+.1f}]{verdict}" if interval else text
+    text = f"{100 * data['k'] / data['n']:.1f}%"
+    return f"{text} [{low:.1f}, {high:.1f}]" if interval else text
 
 
 class RunRole(SphinxRole):
-    """{run}`notebook.name`, or {run}`notebook.name|value` for the bare figure."""
+    """{run}`notebook.name`; with |short after the name without counts and test, with |value the bare figure."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """The number as the run printed it, or a warning, which fails the build under -W."""
@@ -166,12 +171,12 @@ class RunRole(SphinxRole):
             )  # fmt: skip
             return [nodes.inline("", f"[no result {self.text}]", classes=["lt-missing"])], []
         self.env.note_dependency(str(runs / f"{notebook}.run.json"))
-        text = _value(result) if part == "value" else str(result["text"])
+        text = _short(result, part == "short") if part else str(result["text"])
         title = (
             f"Computed by {notebook}, cell {result.get('cell', '?')}, profile {record.get('profile')}, "
             f"revision {_git(record)}, {_date(record)}"
         )
-        full = f"{result['text']}. " if part == "value" else ""
+        full = f"{result['text']}. " if part else ""
         note = f" ({result['note']})" if result.get("note") else ""
         node = NumberNode(
             "", text, classes=["lt-num"], title=full + title + note, target=f"runs/{notebook}", anchor=_anchor(name)
@@ -248,8 +253,8 @@ def card_html(record: Mapping[str, Any]) -> str:
     body = "".join(_row(name, value) for name, value in rows.items() if value not in (None, ""))
     folded = "".join(
         f"<details><summary>{title}</summary>{_table(record[key], title)}</details>"
-        for key, title in (("parameters", "Parameters"), ("versions", "Versions"), ("provenance", "Provenance"))
-        if record.get(key)
+        for key, title in FOLDED.items()
+        if isinstance(record.get(key), dict) and record[key]
     )
     return (
         f'<div class="lt-card {UNTYPESET}"><div class="lt-scroll" role="region" tabindex="0" '

@@ -41,14 +41,20 @@ _MARKUP = re.compile(r"<(?!/?(?:b|i|sub|sup|br|extra)\s*/?>)")
 _TAG = re.compile(r"</?(?:b|i|sub|sup|extra)\s*/?>")
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 _DASHES = {"dash": "--", "dot": ":", "dashdot": "-.", "longdash": (0, (8, 4))}
-_MARKERS = {"circle": "o", "square": "s", "diamond": "D", "cross": "P", "x": "X", "triangle-up": "^"}
+_MARKERS = {"circle": "o", "square": "s", "diamond": "D", "cross": "P", "x": "X", "triangle-up": "^",
+            "star": "*", "hexagon": "h"}  # fmt: skip
 
 
 def show_figure(figure: go.Figure, data: pd.DataFrame, name: str, caption: str) -> None:
     """Publish a figure under `name` with the data that it shows."""
     _check_name(name)
     figure = go.Figure(figure)
-    figure.update_layout(template=_template())
+    figure.layout.template = go.layout.Template(_template())
+    for axis in (*figure.select_xaxes(), *figure.select_yaxes()):
+        if axis.type == "log" and axis.tickvals is None:
+            # Left alone, plotly writes 20 as a lone 2.
+            ticks = [digit * 10.0**power for power in range(-6, 10) for digit in (1, 2, 5)]
+            axis.update(tickvals=ticks, ticktext=[f"{tick:.12g}" for tick in ticks])
     drawn = _as_text(json.loads(figure.to_json()))
     bundle = {"name": name, "caption": caption, "figure": drawn, "svg": static_svg(figure), "csv": csv_text(data)}
     display({FIGURE: bundle, PLOTLY: drawn, "text/plain": f"Figure {name}: {caption}"}, raw=True)
@@ -58,7 +64,7 @@ def show_table(frame: pd.DataFrame, name: str, caption: str) -> None:
     """Publish a table under `name`; wide ones scroll sideways inside their own box."""
     _check_name(name)
     flat = _flat(frame)
-    head = "".join(f'<th scope="col">{escape(str(column))}</th>' for column in flat.columns)
+    head = "".join(_heading(str(column), flat.dtypes.iloc[at]) for at, column in enumerate(flat.columns))
     rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in flat.itertuples(index=False, name=None))
     html = (
         f'<div class="lt-table-box {UNTYPESET}" id="lt-table-{name}">'
@@ -143,6 +149,12 @@ def _no_formula(value: object) -> object:
     return value
 
 
+def _heading(text: str, kind: Any) -> str:
+    number = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
+    marked = ' class="lt-number"' if number else ""
+    return f'<th scope="col"{marked}>{escape(text)}</th>'
+
+
 def _cell(value: object) -> str:
     if isinstance(value, bool | np.bool_):
         return f"<td>{'yes' if value else 'no'}</td>"
@@ -153,7 +165,9 @@ def _cell(value: object) -> str:
         text = "–" if np.isnan(number) else f"{number:.0f}" if abs(number) >= 1000 else f"{number:.4g}"
         return f'<td class="lt-number">{text}</td>'
     text = "–" if value is None or value is pd.NA else str(value)
-    return f"<td{_language(text)}>{escape(text)}</td>"
+    # A rate with its interval stays on one line; only prose wraps.
+    width = "lt-short" if len(text) <= 32 and "\n" not in text else "lt-long"
+    return f'<td class="{width}"{_language(text)}>{escape(text)}</td>'
 
 
 def _language(text: str) -> str:
@@ -176,7 +190,8 @@ def _as_text(value: Any) -> Any:
 
 def _template() -> dict[str, Any]:
     """Small and neutral; colours of text and grid are the page's business, which has a light and a dark side."""
-    axis = {"automargin": True, "showline": True, "ticks": "outside", "ticklen": 4, "zeroline": False}
+    axis: dict[str, Any] = {"automargin": True, "showline": True, "ticks": "outside", "ticklen": 4, "zeroline": False}
+    axis["title"] = {"standoff": 14}
     return {
         "layout": {
             "colorway": list(COLOURS),
@@ -380,7 +395,10 @@ def _finish_axes(ax: Axes, x: Any, y: Any) -> None:
             one.set_inverted(True)
         if layout.tickvals is not None:
             texts = layout.ticktext if layout.ticktext is not None else layout.tickvals
-            one.set_ticks(_values(layout.tickvals), [_plain(str(text)) for text in _values(texts)])
+            low, high = sorted(one.get_view_interval())
+            pairs = zip(_values(layout.tickvals), map(str, _values(texts)), strict=True)
+            inside = {at: _plain(text) for at, text in pairs if low <= at <= high}
+            one.set_ticks(list(inside), list(inside.values()))
             one.set_minor_locator(NullLocator())
         elif layout.tickformat and layout.tickformat.endswith("%"):
             one.set_major_formatter(PercentFormatter(1.0, decimals=0))

@@ -26,7 +26,9 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1 or self.samples < 1 or self.temperature < 0 or not 0 < self.top_p <= 1:
-            raise UserError(f"sampling cannot be {self}: tokens and samples from 1, temperature from 0, top-p in (0, 1]")
+            raise UserError(
+                f"sampling cannot be {self}: tokens and samples from 1, temperature from 0, top-p in (0, 1]"
+            )
         if self.temperature == 0 and self.samples > 1:
             raise UserError(f"{self.samples} greedy samples would be one and the same: set a temperature above 0")
 
@@ -54,7 +56,7 @@ class Engine(Protocol):
 
 
 def batches_by_length(lengths: Sequence[int], size: int) -> list[list[int]]:
-    """Indices in batches of at most `size`, longest first, so that a batch pads little and a lack of memory shows early."""
+    """Indices in batches of at most `size`, longest first: batches pad little, and a lack of memory shows early."""
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     return [order[i : i + size] for i in range(0, len(order), size)]
 

@@ -9,20 +9,24 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from longthought.artifacts import Artifact, build
+from longthought.artifacts import Artifact, build, digest
 from longthought.engines import Sampling
 from longthought.errors import UserError
 from longthought.evaluation.samples import Graded, Samples, read
+from longthought.evaluation.scaling import Point, one_answer
 from longthought.grading import grade
 from longthought.models import Architecture
-from longthought.problems import Problem, generate, require_train
+from longthought.problems import Problem, generate, load_jsonl, require_train
+from longthought.statistics import Rate, wilson
 from longthought.thoughts import Teacher, documents, long_thought, vocabulary, worked_solution
 from longthought.training import Example, Stage, Start
 
 MONITORED = 50
+PRETRAINED_BATCH = 64
+BOXED_PROMPT = "{problem}\n\nReason step by step, and put your final answer within \\boxed{}."
 STUDENTS = ("base", "phase 1", "control", "distilled")
 
 
@@ -58,8 +62,9 @@ class Settings:
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> Settings:
         """The settings among a notebook's variables (`globals()`)."""
-        chosen = {f.name: parameters[f.name] for f in fields(cls)}
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in chosen.items()})
+        chosen: dict[str, Any] = {f.name: parameters[f.name] for f in fields(cls)}
+        frozen: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in chosen.items()}
+        return cls(**frozen)
 
     @property
     def teacher(self) -> Teacher:
@@ -68,9 +73,7 @@ class Settings:
 
     def problems(self, split: str, count: int | None) -> list[Problem]:
         """Problems of one split; see `problems.generate`."""
-        return generate(
-            count, split, families=self.families, languages=self.languages, difficulties=self.difficulties
-        )
+        return generate(count, split, families=self.families, languages=self.languages, difficulties=self.difficulties)
 
     def test_set(self) -> tuple[Problem, ...]:
         """The held-out problems behind every accuracy, the same for all students."""
@@ -104,9 +107,7 @@ def thought_examples(
     """Phase 2: one long thought of the teacher per problem; with `reject_wrong`, only those that grade as correct."""
     rng = random.Random(f"thoughts-{seed}")
     examples = [Example(p.text, long_thought(p, teacher, rng), p) for p in problems]
-    return tuple(
-        e for e in examples if not reject_wrong or (e.problem and grade(e.problem.gold, e.completion).correct)
-    )
+    return tuple(e for e in examples if not reject_wrong or (e.problem and grade(e.problem.gold, e.completion).correct))
 
 
 def teacher_outcomes(examples: Sequence[Example]) -> list[bool]:
@@ -119,7 +120,9 @@ def mean_words(examples: Sequence[Example]) -> float:
     return sum(len(e.prompt.split()) + len(e.completion.split()) + 1 for e in examples) / len(examples)
 
 
-def _stage(s: Settings, label: str, start: Start | Stage, examples: Sequence[Example], steps: int, **more: Any) -> Stage:
+def _stage(
+    s: Settings, label: str, start: Start | Stage, examples: Sequence[Example], steps: int, **more: Any
+) -> Stage:
     return Stage(
         label=label,
         start=start,
@@ -144,7 +147,14 @@ def base_student(s: Settings, seed: int, curriculum: Sequence[Problem]) -> Stage
     examples = base_examples(curriculum, s.documents, seed)
     start = Start(shape, words, seed=seed)
     return _stage(
-        s, f"base, seed {seed}", start, examples, s.base_steps, learning_rate=s.base_lr, seed=seed, completion_only=False
+        s,
+        f"base, seed {seed}",
+        start,
+        examples,
+        s.base_steps,
+        learning_rate=s.base_lr,
+        seed=seed,
+        completion_only=False,
     )
 
 
@@ -169,7 +179,12 @@ def phase2(s: Settings, label: str, start: Stage | Start, seed: int, examples: S
 
 
 def matched_control(
-    s: Settings, start: Stage | Start, seed: int, curriculum: Sequence[Problem], thoughts: Sequence[Example], **more: Any
+    s: Settings,
+    start: Stage | Start,
+    seed: int,
+    curriculum: Sequence[Problem],
+    thoughts: Sequence[Example],
+    **more: Any,
 ) -> Stage:
     """Phase 2 with plain solutions instead of thoughts, for the same number of training tokens, hence more steps."""
     plain = plain_examples(curriculum)
@@ -237,9 +252,7 @@ def ablations(s: Settings, line: Line, sizes: Sequence[int], reflections: Sequen
     return variants
 
 
-def teacher_ceiling(
-    s: Settings, line: Line, accuracies: Sequence[float], systematic: Sequence[float]
-) -> list[Variant]:
+def teacher_ceiling(s: Settings, line: Line, accuracies: Sequence[float], systematic: Sequence[float]) -> list[Variant]:
     """Students of less accurate teachers, each with all thoughts and with the wrong ones rejected."""
     curriculum = s.curriculum()[: s.thoughts]
     variants = []
@@ -259,6 +272,167 @@ def teacher_ceiling(
 def teacher_on(problems: Sequence[Problem], teacher: Teacher, seed: int) -> list[bool]:
     """Whether the teacher itself is right on each problem (drawn with another seed than its training thoughts)."""
     return teacher_outcomes(thought_examples(problems, teacher, 10_000 + seed))
+
+
+def perfect_teacher(s: Settings, line: Line) -> Variant:
+    """The distilled student of a line, as the point of the ceiling whose teacher is always right."""
+    return Variant(
+        "random", f"random errors, teacher 100%, seed {line.seed}", 1.0, line.seed, line.distilled, s.teacher
+    )
+
+
+def named_students(lines: Sequence[Line]) -> dict[str, Stage | str]:
+    """Every student of the main comparison as "name, seed i"."""
+    return {f"{name}, seed {line.seed}": line.student(name) for line in lines for name in STUDENTS}
+
+
+def stages_of(line: Line) -> dict[str, Stage]:
+    """The trained stages of a line by name (a pretrained base was not trained here)."""
+    found = {name: line.student(name) for name in STUDENTS}
+    return {name: stage for name, stage in found.items() if isinstance(stage, Stage)}
+
+
+def monitored(lines: Sequence[Line]) -> dict[str, list[tuple[float, Rate]]]:
+    """Accuracy while phase 2 trained, against training tokens, all seeds together."""
+    series: dict[str, list[tuple[float, Rate]]] = {}
+    for name in ("distilled", "control"):
+        logs = [stages_of(line)[name].log() for line in lines]
+        for i, mark in enumerate(logs[0]["monitor"]):
+            marks = [log["monitor"][i] for log in logs]
+            tokens = logs[0]["tokens"] * mark["step"] / logs[0]["steps"]
+            pooled = wilson(sum(m["k"] for m in marks), sum(m["n"] for m in marks))
+            # The same problems answered by several seeds are not more problems: keep the interval of one seed's n.
+            one = wilson(round(pooled.value * marks[0]["n"]), marks[0]["n"])
+            series.setdefault(name, []).append((tokens, Rate(pooled.k, pooled.n, one.low, one.high, len(lines))))
+    return series
+
+
+def teacher_texts(s: Settings) -> list[dict[str, str]]:
+    """One training problem in each language with every kind of text that a teacher writes about it."""
+    shown = []
+    for language in s.languages:
+        problem = max((p for p in s.curriculum()[:60] if p.language == language), key=lambda p: int(p.gold) % 7)
+        kinds = {
+            "phase 1, worked solution": None,
+            "phase 2, long thought": s.teacher,
+            "with many slips": replace(s.teacher, slip=0.4),
+            "without reflection": replace(s.teacher, reflection=0.0),
+            "wrong, by a random slip": replace(s.teacher, accuracy=0.0),
+            "wrong, by a misconception": replace(s.teacher, accuracy=0.0, errors="systematic"),
+        }
+        entry = {"problem": problem.text, "gold": problem.gold}
+        for name, teacher in kinds.items():
+            rng = random.Random(f"shown-{name}")
+            entry[name] = long_thought(problem, teacher, rng) if teacher else worked_solution(problem)
+        shown.append(entry)
+    return shown
+
+
+def side_by_side(graded: Mapping[str, Graded], problems: Sequence[Problem], count: int) -> list[dict[str, str]]:
+    """The first `count` problems, each with what every student of the first seed answered, and whether it was right."""
+    shown = []
+    for i, problem in enumerate(problems[:count]):
+        entry = {"problem": problem.text, "gold": problem.gold}
+        for name in STUDENTS:
+            g = graded[f"{name}, seed 0"]
+            mark = "right" if g.correct[i, 0] else "wrong"
+            entry[f"{name}: {mark}, {g.tokens[i, 0]} tokens"] = g.completions[i][0]
+        shown.append(entry)
+    return shown
+
+
+def some_answers(graded: Mapping[str, Graded], count: int) -> list[dict[str, str]]:
+    """For the first `count` problems, the first sampled answer of each student."""
+    shown = []
+    first = next(iter(graded.values()))
+    for i, problem in enumerate(first.problems[:count]):
+        entry = {"problem": problem.text, "gold": problem.gold}
+        for name, g in graded.items():
+            mark = "right" if g.correct[i, 0] else "no answer" if g.no_answer[i, 0] else "wrong"
+            entry[f"{name}: {mark}, {g.tokens[i, 0]} tokens"] = g.completions[i][0]
+        shown.append(entry)
+    return shown
+
+
+def provenance(s: Settings, lines: Sequence[Line]) -> dict[str, Any]:
+    """What the run stood on: hashes of the test set and of each training set, keys of the students."""
+    test = [[p.id, p.text, p.gold] for p in s.test_set()]
+    return {
+        "seeds": [line.seed for line in lines],
+        "test_problems": len(test),
+        "test_sha256": digest(test),
+        "training_sha256": {
+            stage.label: digest([[e.prompt, e.completion] for e in stage.examples])
+            for line in lines
+            for stage in stages_of(line).values()
+        },
+        "students": {stage.label: stage.key for line in lines for stage in stages_of(line).values()},
+        "teacher": asdict(s.teacher) | {"kind": "rule-based, stands in for o1"},
+    }
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the scaling notebook measures: samples by student, and the trained lines behind them (none for a file)."""
+
+    samples: dict[str, Samples]
+    lines: tuple[Line, ...]
+    provenance: dict[str, Any]
+
+
+def scaling_study(
+    s: Settings, problems: str, model: str, limit: int, samples: int, sampled_seeds: int, temperature: float
+) -> Study:
+    """The book's students on held-out problems; or, when `problems` names a file, a pretrained `model` on that file."""
+    sampling = Sampling(max_tokens=s.max_tokens, temperature=temperature, samples=samples)
+    if problems:
+        asked = tuple(load_jsonl(problems, limit))
+        own = Samples(model, model, asked, sampling, BOXED_PROMPT, s.dtype, s.device, PRETRAINED_BATCH)
+        record = {
+            "problems_file": problems.rpartition("/")[2],
+            "problems_sha256": digest([[p.id, p.text, p.gold] for p in asked]),
+        }
+        return Study({model: own}, (), record | {"model": model, "test_problems": len(asked)})
+    lines = tuple(main_line(s, seed) for seed in range(s.seeds))
+    students: dict[str, Stage | str] = {}
+    for line in lines[:sampled_seeds]:
+        for name in STUDENTS:
+            students[name if sampled_seeds == 1 else f"{name}, seed {line.seed}"] = line.student(name)
+    return Study(answers(s, students, s.test_set(), sampling), lines, provenance(s, lines))
+
+
+def powers_of_two(most: int) -> list[int]:
+    """1, 2, 4, ... up to `most`, which is always included."""
+    ks = [1]
+    while ks[-1] * 2 <= most:
+        ks.append(ks[-1] * 2)
+    return ks if ks[-1] == most else [*ks, most]
+
+
+def caps_within(caps: Sequence[int], graded: Graded) -> list[int]:
+    """The truncation budgets that cut something, and the first that does not."""
+    longest = int(graded.tokens.max())
+    useful = [c for c in sorted(caps) if c < longest]
+    return [*useful, longest]
+
+
+def problems_of(graded: Mapping[str, Graded]) -> int:
+    """Problems behind each point."""
+    return len(next(iter(graded.values())).problems)
+
+
+def greedy_points(s: Settings, study: Study) -> dict[str, list[Point]]:
+    """One point per student and seed: its greedy answers (those of the distillation notebook, where it has run)."""
+    if not study.lines:
+        return {}
+    own = graded(answers(s, named_students(study.lines), s.test_set(), greedy(s)), used_workers(s), "greedy answers")
+    return {
+        f"{name}, greedy": [
+            replace(one_answer(own[f"{name}, seed {line.seed}"]), label=f"{name}, seed {line.seed}", budget="greedy")
+            for line in study.lines
+        ]
+        for name in STUDENTS
+    }
 
 
 def answers(

@@ -98,7 +98,9 @@ def load(name: str, *, dtype: str = "float32", device: str = "cpu") -> tuple[Any
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # Loading a student takes no time worth a bar in the log.
     options: dict[str, Any] = {}
     tokenizer_class: Any = AutoTokenizer
     if name == SMOLLM2:

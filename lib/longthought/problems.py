@@ -29,7 +29,7 @@ FAMILIES = ("congruence", "remainders", "powers")
 LANGUAGES = ("en", "zh")
 DIFFICULTIES = ("easy", "medium", "hard")
 HELD_OUT_SHARE = 0.25
-_MODULI = {
+_MODULI: dict[str, dict[str, Sequence[int]]] = {
     "congruence": {"easy": range(5, 9), "medium": range(9, 12), "hard": range(12, 18)},
     "remainders": {"easy": range(3, 8), "medium": range(8, 11), "hard": range(11, 14)},
     "powers": {"easy": (5, 7), "medium": (11, 13), "hard": (17, 19, 23)},
@@ -60,7 +60,7 @@ def _key(family: str, numbers: dict[str, int]) -> str:
 
 
 def split_of(family: str, numbers: dict[str, int]) -> str:
-    """"held_out" for a fixed quarter of all instances, "train" for the rest, independent of language and seed."""
+    """ "held_out" for a fixed quarter of all instances, "train" for the rest, independent of language and seed."""
     digest = hashlib.sha256(_key(family, numbers).encode()).digest()
     return "held_out" if int.from_bytes(digest[:4], "big") < HELD_OUT_SHARE * 2**32 else "train"
 
@@ -163,7 +163,9 @@ def generate(
                 raise UserError(f"unknown {what} {name!r}: choose from {', '.join(known)}")
     rng = random.Random(f"problems-{seed}")
     kinds = [(family, difficulty) for family in families for difficulty in difficulties]
-    pools = [[n for n in _instances(family, difficulty) if split_of(family, n) == split] for family, difficulty in kinds]
+    pools = [
+        [n for n in _instances(family, difficulty) if split_of(family, n) == split] for family, difficulty in kinds
+    ]
     for pool in pools:
         rng.shuffle(pool)
     available = sum(map(len, pools))

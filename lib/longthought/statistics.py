@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 from statsmodels.stats.proportion import proportion_confint
 
 CONFIDENCE = 0.95
@@ -118,21 +118,41 @@ def rate(outcomes: Sequence[Sequence[bool]] | Sequence[bool] | np.ndarray) -> Ra
     return Rate(k, n, min(low, one.low), max(high, one.high), seeds)
 
 
+def clustered_interval(per_problem: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """95% interval for the mean of per-problem values in [0, 1], as fractions.
+
+    Several samples of one problem are not independent, so problems are the unit: Wilson's interval with the
+    effective sample size p(1-p) / Var(mean), which for one answer per problem is the number of problems, and which
+    cannot collapse when every problem agrees.
+    """
+    values = np.asarray(per_problem, dtype=float)
+    if values.ndim != 1 or not len(values):
+        raise ValueError("one value per problem is wanted")
+    n, p = len(values), min(1.0, max(0.0, float(values.mean())))
+    variance = float(values.var(ddof=1)) / n if n > 1 else 0.0
+    effective = max(1.0, p * (1 - p) / variance) if variance > 0 else float(n)
+    z = float(norm.ppf((1 + CONFIDENCE) / 2))
+    centre = (p + z * z / (2 * effective)) / (1 + z * z / effective)
+    half = z * sqrt(p * (1 - p) / effective + z * z / (4 * effective**2)) / (1 + z * z / effective)
+    return (0.0 if p == 0 else max(0.0, centre - half)), (1.0 if p == 1 else min(1.0, centre + half))
+
+
 def compare(
     first: Sequence[Sequence[bool]] | Sequence[bool] | np.ndarray,
     second: Sequence[Sequence[bool]] | Sequence[bool] | np.ndarray,
 ) -> Comparison:
     """Second minus first on the same problems: (problems,) each, or (seeds, problems) each.
 
-    One row each: exact McNemar and Newcombe's paired interval. Several: a sign-flip test over problems on the
-    seed-averaged difference, and a crossed bootstrap interval. Raises ValueError when the shapes differ.
+    One row of right-or-wrong each: exact McNemar and Newcombe's paired interval. Several rows, or expected accuracies
+    between 0 and 1: a sign-flip test over problems on the mean difference, and a crossed bootstrap interval.
+    Raises ValueError when the shapes differ.
     """
     a, b = _as_matrix(first), _as_matrix(second)
     if a.shape != b.shape:
         raise ValueError(f"a paired comparison needs the same problems and seeds, got {a.shape} and {b.shape}")
-    only_first, only_second = int(((a == 1) & (b == 0)).sum()), int(((a == 0) & (b == 1)).sum())
+    only_first, only_second = int((a > b).sum()), int((a < b).sum())
     difference = float((b - a).mean())
-    if a.shape[0] == 1:
+    if a.shape[0] == 1 and np.isin(a, (0, 1)).all() and np.isin(b, (0, 1)).all():
         discordant = only_first + only_second
         p = float(binomtest(only_first, discordant).pvalue) if discordant else 1.0
         low, high = newcombe_paired(int((a * b).sum()), only_first, only_second, a.size)
@@ -140,7 +160,14 @@ def compare(
     low, high = _crossed_bootstrap(b - a)
     p = _sign_flip((b - a).mean(axis=0))
     return Comparison(
-        difference, low, high, p, only_first, only_second, a.size, f"sign-flip over problems, {a.shape[0]} seeds"
+        difference,
+        low,
+        high,
+        p,
+        only_first,
+        only_second,
+        a.size,
+        "sign-flip over problems" + (f", {len(a)} seeds" if len(a) > 1 else ""),
     )
 
 

@@ -19,10 +19,8 @@ from longthought.errors import UserError
 from longthought.problems import Problem, every_instance
 
 WORDS = {
-    "en": {"vs": "vs", "off": "off", "stop": ".", "wait": "wait", "check": "check", "so": "so",
-           "because": "because"},
-    "zh": {"vs": "对比", "off": "差", "stop": "。", "wait": "等等", "check": "检验", "so": "所以",
-           "because": "因为"},
+    "en": {"vs": "vs", "off": "off", "stop": ".", "wait": "wait", "check": "check", "so": "so", "because": "because"},
+    "zh": {"vs": "对比", "off": "差", "stop": "。", "wait": "等等", "check": "检验", "so": "所以", "because": "因为"},
 }
 ERRORS = ("random", "systematic")
 

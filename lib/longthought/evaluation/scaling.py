@@ -15,12 +15,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from math import comb
 
 import numpy as np
 
 from longthought.errors import UserError
 from longthought.evaluation.samples import Graded
+from longthought.statistics import clustered_interval
 
 
 @dataclass(frozen=True)
@@ -96,19 +98,10 @@ def _maj_curve(gold: int, others: tuple[int, ...], abstentions: int) -> tuple[fl
     return tuple(float(won[k] / comb(n, k)) for k in range(1, n + 1))
 
 
-def bootstrap_band(per_problem: np.ndarray, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
-    """95% percentile interval of the mean when problems are drawn again; as fractions."""
-    rng = np.random.default_rng(seed)
-    n = len(per_problem)
-    means = rng.multinomial(n, np.full(n, 1 / n), size=draws) @ per_problem / n
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
-
-
 def one_answer(graded: Graded) -> Point:
     """Mean accuracy of a single answer at its own mean length."""
     per_problem = graded.correct.mean(axis=1)
-    low, high = bootstrap_band(per_problem)
+    low, high = clustered_interval(per_problem)
     cut, answers = int(graded.truncated.sum()), graded.truncated.size
     accuracy = float(per_problem.mean())
     return Point(graded.label, "one answer", graded.mean_tokens, accuracy, low, high, per_problem, cut, answers)
@@ -123,7 +116,7 @@ def votes_curve(graded: Graded, ks: Sequence[int]) -> list[Point]:
     points = []
     for k in ks:
         per_problem = curves[:, k - 1]
-        low, high = bootstrap_band(per_problem)
+        low, high = clustered_interval(per_problem)
         accuracy, cost = float(per_problem.mean()), k * graded.mean_tokens
         points.append(Point(graded.label, f"maj@{k}", cost, accuracy, low, high, per_problem))
     return points
@@ -135,7 +128,7 @@ def truncation_curve(graded: Graded, caps: Sequence[int]) -> list[Point]:
     for cap in sorted(caps):
         cut = (graded.tokens > cap) | graded.truncated
         per_problem = (graded.correct & ~cut).mean(axis=1)
-        low, high = bootstrap_band(per_problem)
+        low, high = clustered_interval(per_problem)
         tokens = float(np.minimum(graded.tokens, cap).mean())
         accuracy, size = float(per_problem.mean()), cut.size
         points.append(Point(graded.label, f"L={cap}", tokens, accuracy, low, high, per_problem, int(cut.sum()), size))
@@ -151,9 +144,9 @@ def at_budget(points: Sequence[Point], tokens: float) -> np.ndarray:
     low, high = ordered[0].tokens, ordered[-1].tokens
     if not low <= tokens <= high:
         raise UserError(
-            f"{ordered[0].label} was measured from {low:.0f} to {high:.0f} tokens, so it has no accuracy at {tokens:.0f}"
+            f"{ordered[0].label} was measured from {low:.0f} to {high:.0f} tokens: it has no accuracy at {tokens:.0f}"
         )
-    for left, right in zip(ordered, ordered[1:], strict=False):
+    for left, right in pairwise(ordered):
         if left.tokens <= tokens <= right.tokens and right.tokens > left.tokens:
             share = (tokens - left.tokens) / (right.tokens - left.tokens)
             return np.asarray((1 - share) * left.per_problem + share * right.per_problem)

@@ -82,7 +82,9 @@ class Display:
         table = Table.grid(padding=(0, 2))
         table.add_row(Text(self._head(), style="bold"), "", clock(time.monotonic() - self.started))
         for label, (done, total) in self._running().items():
-            table.add_row(Text("  " + label), ProgressBar(total=max(total, 1), completed=done, width=24), f"{done}/{total}")
+            table.add_row(
+                Text("  " + label), ProgressBar(total=max(total, 1), completed=done, width=24), f"{done}/{total}"
+            )
         return table
 
 

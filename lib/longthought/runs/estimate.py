@@ -38,8 +38,8 @@ _ACTIVATION_BYTES = 34
 class Machine:
     """What a profile says of the machine it was written for; the parameters of a notebook say the rest.
 
-    `gpus` 0 means a CPU, whose memory is then this machine's own unless `memory_gb` says otherwise. `peak_tflops` is per
-    card, or per core on a CPU. The utilisations are shares of it that training and sampling reach. `positions` and
+    `gpus` 0 means a CPU, whose memory is then this machine's own unless `memory_gb` says otherwise. `peak_tflops` is
+    per card, or per core on a CPU. The utilisations are shares of it that training and sampling reach. `positions` and
     `rope_theta` say how far a pretrained model's context is extended. `example_tokens` and `answer_tokens` are
     typical lengths; without them the estimate takes the longest that the parameters allow. `micro_batch` 0 means the
     whole batch at once.
@@ -121,7 +121,7 @@ def read_machine(content: Mapping[str, Any], where: str) -> Machine:
     for key, value in content.items():
         if key not in fields:
             raise unknown(str(key), fields, "key", f"{where}, machine")
-        wanted = fields[key]
+        wanted: Any = fields[key]
         try:
             fits = isinstance(value, bool) == (wanted is bool) and not isinstance(value, list | dict)
             values[key] = wanted(value)
@@ -134,7 +134,7 @@ def read_machine(content: Mapping[str, Any], where: str) -> Machine:
 
 
 def architecture(name: str, values: Mapping[str, Value]) -> Architecture | None:
-    """The shape of the model a parameter names; None for a folder or a hub model that data/models.yaml does not list."""
+    """The shape of the model a parameter names; None for a folder or a model that data/models.yaml does not list."""
     facts = dict(known_models().get(name.split("@")[0], {}))
     if not facts:
         return None
@@ -185,7 +185,9 @@ def check_shape(notebook: str, values: Mapping[str, Value], shape: Architecture,
         wanted = _number(values, key, 0)
         if wanted > positions:
             mend = f"lower {key}, or raise max_length" if shape.name == "tiny" else f"lower {key}, or extend its RoPE"
-            raise UserError(f"{notebook}: {key}={wanted} is longer than the {positions} positions of {shape.name}; {mend}")
+            raise UserError(
+                f"{notebook}: {key}={wanted} is longer than the {positions} positions of {shape.name}; {mend}"
+            )
 
 
 def _add_up(
@@ -224,7 +226,10 @@ def _add_up(
     cached = flying * answer * shape.cache_bytes(width) / gpus
     sampling_gib = workers * (weights + cached) / _GIB
     lines.append(
-        ("sampling memory", f"{_gib(weights)} weights + {_gib(cached)} KV cache for {flying} answers of {answer} tokens")
+        (
+            "sampling memory",
+            f"{_gib(weights)} weights + {_gib(cached)} KV cache for {flying} answers of {answer} tokens",
+        )
     )
 
     seen = _trained_tokens(values, min(machine.example_tokens or length, length)) if trains else 0
@@ -240,7 +245,9 @@ def _add_up(
     hours /= 3600
     if trains:
         lines.append(("training", f"{_amount(seen)} tokens, {_amount(training_flops)} FLOPs"))
-    lines.append(("sampling", f"{_amount(drawn)} tokens in {_amount(answers)} answers, {_amount(sampling_flops)} FLOPs"))
+    lines.append(
+        ("sampling", f"{_amount(drawn)} tokens in {_amount(answers)} answers, {_amount(sampling_flops)} FLOPs")
+    )
     lines.append(
         (
             "time",
@@ -258,12 +265,16 @@ def _add_up(
         if needed > limit:
             place = f"a card of {limit:g} GB" if on_gpu else f"{limit:.0f} GB of memory"
             mend = "batch_size, max_length or the model" if what == "training" else "max_tokens or the model"
-            raise UserError(f"{notebook}: {what} {shape.name} needs about {needed:.0f} GiB, more than {place}; reduce {mend}")
-    return Estimate(tuple(lines), training_gib, sampling_gib, training_flops, sampling_flops, hours, tuple(unpinned(values)))
+            raise UserError(
+                f"{notebook}: {what} {shape.name} needs about {needed:.0f} GiB, more than {place}; reduce {mend}"
+            )
+    return Estimate(
+        tuple(lines), training_gib, sampling_gib, training_flops, sampling_flops, hours, tuple(unpinned(values))
+    )
 
 
 def _trained_tokens(values: Mapping[str, Value], length: int) -> int:
-    """Tokens trained on: the base, phase 1 and phase 2 per seed; with ablations also phase 2 for each, and a control."""
+    """Tokens trained on: base, phase 1 and phase 2 per seed; with ablations phase 2 for each, and a control."""
     seeds, phase2 = _number(values, "seeds", 1), _number(values, "phase2_steps", 0)
     compares = "sizes" in values
     steps = seeds * (_number(values, "base_steps", 0) + _number(values, "phase1_steps", 0) + (1 + compares) * phase2)
@@ -307,7 +318,14 @@ def _gib(count: float) -> str:
 
 
 def _amount(count: float) -> str:
-    for size, name in ((1e21, "e21"), (1e18, "e18"), (1e15, "e15"), (1e12, " trillion"), (1e9, " billion"), (1e6, " million")):
+    for size, name in (
+        (1e21, "e21"),
+        (1e18, "e18"),
+        (1e15, "e15"),
+        (1e12, " trillion"),
+        (1e9, " billion"),
+        (1e6, " million"),
+    ):
         if count >= size:
             return f"{count / size:.3g}{name}"
     return f"{count:.0f}"

@@ -1,4 +1,4 @@
-"""Parameters: what a notebook can be asked, read from the cell tagged `parameters` and enforced before any kernel starts.
+"""Parameters: what a notebook can be asked, read from the cell tagged `parameters`, enforced before a kernel starts.
 
 The cell is plain annotated Python, one parameter a line, and its comments are the schema:
 
@@ -135,7 +135,10 @@ def _declare(name: str, node: ast.AnnAssign, comment: str, where: str) -> Parame
     except ValueError:
         raise UserError(f"{where}: the default of `{name}` must be a plain value, not an expression") from None
     bare = Parameter(name, kind, default, is_list, optional)
-    text, low, high, choices = comment.lstrip("#").strip(), None, None, ()
+    text = comment.lstrip("#").strip()
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Scalar, ...] = ()
     try:
         if text.startswith("["):
             match = _RANGE.fullmatch(text)
@@ -171,7 +174,7 @@ def _annotation(node: ast.expr, where: str) -> tuple[str, bool, bool]:
 def convert(parameter: Parameter, text: str, where: str) -> Value:
     """The value that `text`, as typed on the command line, means for `parameter`.
 
-    Lists are comma separated or JSON; "007" stays "007" for text. UserError, opening with `where`, when it does not fit.
+    Lists are comma separated or JSON; "007" stays "007" for text. UserError, opening with `where`, when it is unfit.
     """
     try:
         if parameter.optional and text.strip().lower() in ("none", "null"):
@@ -226,7 +229,9 @@ def unknown(name: str, known: Iterable[str], what: str, where: str) -> UserError
 def _refusal(parameter: Parameter, value: Any, where: str, reason: str) -> UserError:
     given = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     note = f" ({reason})" if reason else ""
-    return UserError(f"{where}: {parameter.name} wants {parameter.wanted}, not {given!r}{note}" + _nearest(parameter, value))
+    return UserError(
+        f"{where}: {parameter.name} wants {parameter.wanted}, not {given!r}{note}" + _nearest(parameter, value)
+    )
 
 
 def _nearest(parameter: Parameter, value: Any) -> str:
@@ -276,9 +281,10 @@ def _finite(number: float) -> float:
 def _allowed(parameter: Parameter, value: Scalar) -> Scalar:
     if parameter.choices and value not in parameter.choices:
         raise _Unfit
-    if parameter.low is not None and parameter.high is not None and not isinstance(value, str):
-        if not parameter.low <= value <= parameter.high:
-            raise _Unfit
+    if isinstance(value, str) or parameter.low is None or parameter.high is None:
+        return value
+    if not parameter.low <= value <= parameter.high:
+        raise _Unfit
     return value
 
 

@@ -123,7 +123,7 @@ def check_names(assignments: Mapping[str, str], notebooks: Mapping[str, Mapping[
 def resolve(
     notebook: str, parameters: Mapping[str, Parameter], profile: Profile, assignments: Mapping[str, str]
 ) -> Resolved:
-    """What each parameter of `notebook` will be: -p before the notebook's section, before `common`, before the default."""
+    """What each parameter of `notebook` will be: from -p, else the notebook's section, `common`, or the default."""
     values: dict[str, Value] = {}
     origin: dict[str, str] = {}
     section = profile.sections.get(short_name(notebook), {})

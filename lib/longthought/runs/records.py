@@ -1,6 +1,6 @@
 """Records: what a run leaves behind, and the key that says whether it still holds.
 
-`book/runs/NAME.ipynb` is the executed copy, `NAME.run.json` the evidence beside it: parameters, code revision, versions,
+`book/runs/NAME.ipynb` is the executed copy, `NAME.run.json` the evidence beside it: parameters, revision, versions,
 durations, every result by name. The key is a hash of all that can change a result: the notebook's text, the
 parameters, the content of files they name, the library's code (without comments and docstrings) and the versions of
 the packages it stands on. A record with the same key, whose copy is untouched, need not be made again; a
@@ -170,7 +170,7 @@ def _path_hash(path: Path) -> str:
 
 @cache
 def library_hash() -> str:
-    """One hash over the library: code as its syntax tree without docstrings, so that comments and layout do not count."""
+    """One hash over the library: code as its syntax tree without docstrings; comments and layout do not count."""
     package = Path(__file__).parent.parent
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*")):
@@ -178,17 +178,26 @@ def library_hash() -> str:
         if not path.is_file() or inside.parts[0] in ("profiles", "static") or "__pycache__" in inside.parts:
             continue
         digest.update(inside.as_posix().encode() + b"\0")
-        digest.update(code_hash(path.read_text(encoding="utf-8")).encode() if path.suffix == ".py" else path.read_bytes())
+        digest.update(
+            code_hash(path.read_text(encoding="utf-8")).encode() if path.suffix == ".py" else path.read_bytes()
+        )
     return digest.hexdigest()
 
 
 def code_hash(source: str) -> str:
     """The hash of Python code that comments, layout and docstrings leave unchanged."""
-    tree = ast.parse(source)
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # half an edit, perhaps; whatever imports it will say so
+        return hashlib.sha256(source.encode()).hexdigest()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
                 node.body = node.body[1:]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
@@ -283,9 +292,7 @@ _LOOKS_SECRET = re.compile(r"\b(sk-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{20,}|gh[pou
 
 def secrets(environment: Mapping[str, str]) -> dict[str, str]:
     """The values of variables whose names say key, token, secret or password: value to variable name."""
-    return {
-        value: name for name, value in environment.items() if _SECRET_NAME.search(name) and len(value.strip()) >= 8
-    }
+    return {value: name for name, value in environment.items() if _SECRET_NAME.search(name) and len(value.strip()) >= 8}
 
 
 def refuse_secrets(values: Mapping[str, Value], environment: Mapping[str, str]) -> None:

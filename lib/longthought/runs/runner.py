@@ -44,7 +44,7 @@ _BAR = re.compile(r"\d+%\||\d+(\.\d+)?\s*(it|s|B|examples)/(s|it)\b|\?it/s")
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a run failed. `cell` is its index in the executed copy, counted from 0; `exit_code` what the shell is told."""
+    """Why a run failed. `cell` is its index in the executed copy, from 0; `exit_code` what the shell is told."""
 
     kind: str
     message: str
@@ -133,10 +133,6 @@ def execute(
 def _drive(project: Project, source: Path, values: Mapping[str, Value], watch: _Watch) -> Cause | None:
     """Execute through papermill and say what went wrong, if anything did."""
     global _watch
-    with contextlib.suppress(ImportError):
-        import warnings
-
-        warnings.filterwarnings("ignore", category=DeprecationWarning)
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
@@ -183,9 +179,10 @@ def _register_engine() -> None:
             km = super().create_kernel_manager()
             # A kernelspec of another environment may shadow "python3"; the results are to be of this one.
             km._kernel_spec = KernelSpec(
-                argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+                argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=CRITICAL"],
                 language="python",
                 display_name="Python 3",
+                metadata={"supported_encryption": ["curve"]},
             )
             return km
 
@@ -206,8 +203,8 @@ def _register_engine() -> None:
                 watch.seconds[cell_index] = round(time.monotonic() - begun, 3)
 
         def _cleanup_kernel(self) -> Any:
-            # Asking a busy kernel to leave costs five seconds, and its children would stay.
-            _end_processes(_current().process)
+            if sys.exc_info()[0] is not None:  # asking a busy kernel to leave would cost five seconds
+                _end_processes(_current().process)
             return super()._cleanup_kernel()
 
     class Engine(NBClientEngine):
@@ -240,7 +237,9 @@ def _titles(cells: list[dict[str, Any]]) -> list[str]:
         if cell["cell_type"] == "markdown":
             found = re.search(r"^#+\s*(.+)$", cell["source"], re.MULTILINE)
             heading = found[1].strip() if found else heading
-        titles.append(first.lstrip("# ").rstrip(".") if first.startswith("#") and cell["cell_type"] == "code" else heading)
+        titles.append(
+            first.lstrip("# ").rstrip(".") if first.startswith("#") and cell["cell_type"] == "code" else heading
+        )
     return titles
 
 
@@ -274,7 +273,6 @@ def _environment(steps: Path, threads: int) -> dict[str, str]:
         progress.VARIABLE: str(steps),
         "PYTHONHASHSEED": "0",
         "OMP_NUM_THREADS": str(threads),
-        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     }
     defaults = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
     return {**defaults, **os.environ, **fixed}
@@ -337,9 +335,21 @@ def _end_processes(process: Any) -> None:
     for member in family.values():
         with contextlib.suppress(psutil.Error):
             member.kill()
-    psutil.wait_procs([member for pid, member in family.items() if pid != leader], timeout=5)
     with contextlib.suppress(Exception):
         process.wait(timeout=5)
+    deadline = time.monotonic() + 5
+    while any(map(_runs, family.values())) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _runs(member: Any) -> bool:
+    """Whether a process still does anything; in a container nobody may collect the dead, which then stay as zombies."""
+    import psutil
+
+    try:
+        return bool(member.is_running() and member.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _death(watch: _Watch) -> Cause:
@@ -347,7 +357,9 @@ def _death(watch: _Watch) -> Cause:
     with contextlib.suppress(Exception):
         code = watch.process.wait(timeout=2)
     if code in (-signal.SIGKILL, 137):
-        message = "the kernel was killed (SIGKILL), most likely for want of memory: reduce batch_size, max_length or workers"
+        message = (
+            "the kernel was killed (SIGKILL), most likely for want of memory: reduce batch_size, max_length or workers"
+        )
     elif isinstance(code, int) and code < 0:
         message = f"the kernel died of {signal.Signals(-code).name}"
     else:
@@ -401,9 +413,11 @@ def _finish(
         except _Failure as failure:
             cause = failure.cause
         text = _text(watch.nb)
-    record["cells"] = [
-        {"index": moved[index], "seconds": seconds} for index, seconds in watch.seconds.items() if index in moved
-    ]
+    spent: dict[int, float] = {}
+    for index, seconds in watch.seconds.items():
+        if index in moved and watch.nb.cells[moved[index]].cell_type == "code":
+            spent[moved[index]] = round(spent.get(moved[index], 0.0) + seconds, 3)
+    record["cells"] = [{"index": index, "seconds": seconds} for index, seconds in sorted(spent.items())]
     record["notebook_sha256"] = hashlib.sha256(text.encode()).hexdigest() if text else None
     failed_copy, failed_record = project.copy(notebook, failed=True), project.record(notebook, failed=True)
     if cause is None:
@@ -434,7 +448,6 @@ def _tidy(nb: Any, profile: str, hidden: Mapping[str, str], root: Path) -> dict[
     """Make the copy deterministic and readable, in place. Returns where each executed cell has moved to."""
     from nbformat import from_dict
 
-    injected = _injected(nb.cells)
     kept: list[Any] = []
     moved: dict[int, int] = {}
     executed = [cell for cell in nb.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])]
@@ -452,6 +465,8 @@ def _tidy(nb: Any, profile: str, hidden: Mapping[str, str], root: Path) -> dict[
             cell.metadata = from_dict({"tags": ["hide-input", "injected-parameters"]})
         for noise in ("papermill", "execution"):
             cell.metadata.pop(noise, None)
+        if not cell.metadata.get("tags", True):
+            del cell.metadata["tags"]
         if cell.cell_type == "code":
             cell.outputs = [from_dict(records.redact(o, hidden, root)) for o in _outputs(cell.outputs)]
             if cell.execution_count is not None:

@@ -16,7 +16,10 @@
       base[axis] = Object.assign({}, base[axis], { gridcolor: grid, linecolor: ink, tickcolor: ink, zerolinecolor: grid });
     });
     base.hoverlabel = { bgcolor: style.getPropertyValue("--lt-paper").trim(), font: { color: ink } };
+    base.shapedefaults = { line: { color: ink } };
     template.layout = base;
+    // Bars are the one kind whose error bars do not take the colour of the trace.
+    template.data = { bar: [{ error_x: { color: ink }, error_y: { color: ink } }] };
     layout.template = template;
     layout.autosize = true;
     delete layout.width;

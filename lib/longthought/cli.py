@@ -1,0 +1,274 @@
+"""The command line: `longthought run`, `status`, `profiles`, `version`.
+
+Every mistake of the user's is answered by one line on stderr and exit status 2, before any kernel starts and in under a
+second; therefore nothing heavy is imported here. Exit statuses of `run`: 0 done or up to date, 2 a mistake to mend,
+3 a cell raised, 4 the kernel died, 5 a time-out, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from longthought.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from longthought.runs.parameters import Parameter
+    from longthought.runs.profiles import Profile, Resolved
+    from longthought.runs.records import Project
+
+app = typer.Typer(
+    help="Run the notebooks of the book with parameters of your own, and see how its results stand.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+Root = Annotated[Path | None, typer.Option("--root", help="The clone to work in; found from the current folder.")]
+
+
+@app.command()
+def run(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="scaling, 02_scaling, or all")],
+    profile: Annotated[
+        str, typer.Option("--profile", help="smoke, mini, full, gpu, paper, or a YAML file of your own.")
+    ] = "mini",
+    assignments: Annotated[
+        list[str] | None, typer.Option("-p", "--parameter", metavar="KEY=VALUE", help="One parameter; may be repeated.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print the parameters, and what they need in memory and time.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run again even if nothing has changed.")] = False,
+    timeout: Annotated[int | None, typer.Option("--timeout", min=1, help="Seconds that one cell may take.")] = None,
+    root: Root = None,
+) -> None:
+    """Run notebooks and publish their executed copies under book/runs/.
+
+    A run whose notebook, parameters, files, library and packages are unchanged is not repeated.
+
+    [bold]Examples[/bold]
+
+    longthought run all
+
+    longthought run scaling -p seeds=5 -p caps=16,32,64
+
+    longthought run scaling -p problems=my_problems.jsonl
+
+    longthought run distillation --profile paper --dry-run
+    """
+    import os
+
+    from longthought.runs import records
+    from longthought.runs.estimate import estimate, unpinned
+    from longthought.runs.parameters import read_parameters
+    from longthought.runs.profiles import check_names, load_profile, parse_assignments, resolve
+
+    project = records.find_project(root)
+    schema = {stem: read_parameters(path) for stem, path in project.notebooks().items()}
+    chosen = records.select_notebooks(project, names)
+    values = parse_assignments(assignments or [])
+    check_names(values, {stem: schema[stem] for stem in chosen})
+    settings = load_profile(profile, schema)
+    plans: dict[str, Resolved] = {}
+    for stem in chosen:
+        plan = resolve(stem, schema[stem], settings, values)
+        records.refuse_secrets(plan.values, os.environ)
+        base = {key: Path.cwd() for key in values}
+        plan.values.update(records.resolve_paths(project, schema[stem], plan.values, base))
+        plans[stem] = plan
+    # Every notebook is checked before the first one starts: a mistake in the last must not cost the time of the others.
+    if dry_run:
+        for stem, plan in plans.items():
+            _show_plan(project, stem, schema[stem], plan, settings)
+        return
+    for stem, plan in plans.items():
+        estimate(stem, plan.values, settings.machine)
+        for line in unpinned(plan.values):
+            raise UserError(f"{stem}: {line}")
+    for stem, plan in plans.items():
+        if not force and _up_to_date(project, stem, plan):
+            for leftover in (project.copy(stem, failed=True), project.record(stem, failed=True)):
+                leftover.unlink(missing_ok=True)
+            print(f"{stem} is up to date")
+            continue
+        _require_cards(stem, plan, settings)
+        code = _run_one(project, stem, plan, settings, timeout)
+        if code:
+            raise typer.Exit(code)
+
+
+def _run_one(project: Project, stem: str, plan: Resolved, settings: Profile, timeout: int | None) -> int:
+    from longthought.runs.display import clock
+    from longthought.runs.records import read_record
+    from longthought.runs.runner import execute
+
+    print(f"{stem}: running with profile {settings.name}", flush=True)
+    code = execute(
+        project,
+        stem,
+        plan.values,
+        profile=settings.name,
+        timeout=timeout,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    if code == 0:
+        record = read_record(project.record(stem)) or {}
+        took = clock(float(record.get("seconds", 0)))
+        print(
+            f"{stem}: done in {took}, {len(record.get('results', {}))} results in book/runs/{stem}.run.json", flush=True
+        )
+    return code
+
+
+def _up_to_date(project: Project, stem: str, plan: Resolved) -> bool:
+    from longthought.runs import records
+
+    record = records.read_record(project.record(stem))
+    if record is None or not records.intact(project, stem, record):
+        return False
+    return record.get("key") == records.run_key(records.key_parts(project, project.notebooks()[stem], plan.values))
+
+
+def _require_cards(stem: str, plan: Resolved, settings: Profile) -> None:
+    """UserError when `device` asks for cards that are not here; seen from /dev, since importing torch takes seconds."""
+    if plan.values.get("device") != "cuda" or sys.platform != "linux":
+        return
+    cards = [path for path in Path("/dev").glob("nvidia*") if path.name.removeprefix("nvidia").isdigit()]
+    cards += list(Path("/dev/dri").glob("renderD*")) if Path("/dev/kfd").exists() else []
+    if not cards:
+        raise UserError(f"{stem}: device=cuda, but this machine shows no GPU; use -p device=cpu or --profile mini")
+    if settings.machine.gpus > len(cards):
+        raise UserError(
+            f"{stem}: profile {settings.name} is written for {settings.machine.gpus} GPUs and this machine shows "
+            f"{len(cards)}; use --profile gpu"
+        )
+
+
+def _show_plan(project: Project, stem: str, schema: dict[str, Parameter], plan: Resolved, settings: Profile) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from longthought.runs import records
+    from longthought.runs.estimate import estimate, unpinned
+    from longthought.runs.parameters import format_value
+
+    console = _console()
+    needs = estimate(stem, plan.values, settings.machine)
+    table = Table(title=f"{stem}, profile {settings.name}", title_justify="left")
+    for heading in ("parameter", "value", "from", "meaning"):
+        table.add_column(heading, overflow="fold")
+    for name, value in plan.values.items():
+        row = (name, format_value(value), plan.origin[name], schema[name].help)
+        table.add_row(*map(Text, row), style=_style(plan.origin[name]))
+    console.print(table)
+    costs = Table(title="What it would need, at most", title_justify="left", show_header=False)
+    for label, text in needs.lines:
+        costs.add_row(label, Text(text))
+    key = records.run_key(records.key_parts(project, project.notebooks()[stem], plan.values))
+    reused = _up_to_date(project, stem, plan)
+    costs.add_row("run key", f"{key[:16]}  ({'up to date: nothing would run' if reused else 'it would run'})")
+    console.print(costs)
+    for line in unpinned(plan.values):
+        console.print(line, markup=False, highlight=False)
+
+
+def _style(origin: str) -> str | None:
+    return {"default": "dim", "-p": "bold"}.get(origin)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
+
+
+@app.command()
+def status(root: Root = None) -> None:
+    """Say of each notebook whether the book's copy is completed, failed, stale or missing.
+
+    Exit status 1 when any is not completed, so that a script can ask.
+
+    [bold]Example[/bold]
+
+    longthought status || longthought run all
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    from longthought.runs import records
+    from longthought.runs.parameters import read_parameters
+
+    project = records.find_project(root)
+    table = Table("notebook", "state", "why")
+    good = True
+    for stem, path in project.notebooks().items():
+        state, why = records.state(project, stem, path, read_parameters(path))
+        good = good and state == "completed"
+        style = {"completed": "green", "failed": "red"}.get(state, "yellow")
+        table.add_row(stem, Text(state, style=style), Text(why))
+    _console().print(table)
+    if not good:
+        raise typer.Exit(1)
+
+
+@app.command()
+def profiles(
+    name: Annotated[str | None, typer.Argument(help="Show this one in full.")] = None, root: Root = None
+) -> None:
+    """List the profiles, or show what one of them sets.
+
+    [bold]Examples[/bold]
+
+    longthought profiles
+
+    longthought profiles gpu
+    """
+    from rich.table import Table
+
+    from longthought.runs import records
+    from longthought.runs.parameters import read_parameters
+    from longthought.runs.profiles import BUILT_IN, load_profile, profile_names
+
+    project = records.find_project(root)
+    schema = {stem: read_parameters(path) for stem, path in project.notebooks().items()}
+    if name is None:
+        table = Table("profile", "what it is for")
+        for known in profile_names():
+            table.add_row(known, load_profile(known, schema).description)
+        _console().print(table)
+        return
+    load_profile(name, schema)
+    path = Path(name) if name.endswith((".yaml", ".yml")) else BUILT_IN / f"{name}.yaml"
+    print(path.read_text(encoding="utf-8"), end="")
+
+
+@app.command()
+def version() -> None:
+    """Print the version of the book's library and of what its results stand on."""
+    from longthought.runs.records import versions
+
+    for package, number in versions().items():
+        print(f"{package} {number}")
+
+
+def main() -> None:
+    """The console script: like `app`, but a user's mistake is one line and exit status 2."""
+    try:
+        app()
+    except UserError as error:
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

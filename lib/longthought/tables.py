@@ -1,0 +1,280 @@
+"""Tables of the book: rows for readers, built from graded answers, every rate with its count and interval."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+
+import numpy as np
+import pandas as pd
+
+from longthought.evaluation.samples import Graded
+from longthought.evaluation.scaling import Point, at_budget
+from longthought.experiments import Line, Settings, Variant
+from longthought.problems import Problem
+from longthought.statistics import Comparison, Rate, clustered_interval, compare, rate, wilson
+
+
+def by_seed(graded: Mapping[str, Graded], names: Sequence[str], lines: Sequence[Line]) -> dict[str, np.ndarray]:
+    """Right or wrong of each named student, shape (seeds, problems), from greedy answers labelled "name, seed i"."""
+    return {name: np.array([graded[f"{name}, seed {line.seed}"].correct[:, 0] for line in lines]) for name in names}
+
+
+def accuracy_table(outcomes: Mapping[str, np.ndarray], graded: Mapping[str, Graded]) -> pd.DataFrame:
+    """One row per student: accuracy over its seeds, each seed alone, and what its answers cost."""
+    rows = []
+    for name, matrix in outcomes.items():
+        own = [g for label, g in graded.items() if label.startswith(f"{name}, seed ")]
+        rows.append(
+            {
+                "student": name,
+                "accuracy": str(rate(matrix)),
+                "seeds": matrix.shape[0],
+                "each seed": ", ".join(f"{int(row.sum())}/{len(row)}" for row in matrix),
+                "mean output tokens": f"{np.mean([g.mean_tokens for g in own]):.1f}",
+                "truncated": f"{sum(int(g.truncated.sum()) for g in own)}/{matrix.size}",
+                "no answer": f"{sum(int(g.no_answer.sum()) for g in own)}/{matrix.size}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def comparison_table(comparisons: Mapping[str, Comparison]) -> pd.DataFrame:
+    """One row per paired comparison, in points, with the verdict in words."""
+    return pd.DataFrame(
+        [
+            {
+                "comparison": name,
+                "difference, points": f"{100 * c.difference:+.1f} [{100 * c.low:+.1f}, {100 * c.high:+.1f}]",
+                "p": "< 0.0001" if c.p < 1e-4 else f"{c.p:.4f}",
+                "discordant pairs": f"{c.only_first} : {c.only_second} of {c.n}",
+                "test": c.test,
+                "verdict": "different" if c.distinguishable else "not distinguishable",
+            }
+            for name, c in comparisons.items()
+        ]
+    )
+
+
+def by_kind(outcomes: Mapping[str, np.ndarray], problems: Sequence[Problem], kinds: Sequence[str]) -> pd.DataFrame:
+    """Accuracy of each student within each language, difficulty or family (`kinds` are fields of a problem)."""
+    rows = []
+    for kind in kinds:
+        for value in sorted({getattr(p, kind) for p in problems}):
+            chosen = np.array([getattr(p, kind) == value for p in problems])
+            accuracies = {name: str(rate(matrix[:, chosen])) for name, matrix in outcomes.items()}
+            rows.append({"kind": kind, "value": value, "problems": int(chosen.sum())} | accuracies)
+    return pd.DataFrame(rows)
+
+
+def variant_table(variants: Sequence[Variant], graded: Mapping[str, Graded], reference: np.ndarray) -> pd.DataFrame:
+    """One row per ablated student, compared pairwise with the distilled student of the same seed (`reference`)."""
+    rows = []
+    for variant in variants:
+        own = graded[variant.stage.label]
+        comparison = compare(reference, own.correct[:, 0])
+        rows.append(
+            {
+                "student": variant.name,
+                "training examples": len(variant.stage.examples),
+                "accuracy": str(rate(own.correct[:, 0])),
+                "mean output tokens": f"{own.mean_tokens:.1f}",
+                "against distilled": str(comparison),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def ceiling_table(
+    variants: Sequence[Variant], graded: Mapping[str, Graded], teachers: Mapping[str, Sequence[bool]]
+) -> pd.DataFrame:
+    """Student against its own teacher on the same held-out problems, with a verdict on the claimed ceiling."""
+    rows = []
+    for variant in variants:
+        taught, own = np.array(teachers[variant.stage.label]), graded[variant.stage.label].correct[:, 0]
+        comparison = compare(taught, own)
+        verdict = "not distinguishable"
+        if comparison.distinguishable:
+            verdict = "student surpasses its teacher" if comparison.difference > 0 else "student stays below"
+        rows.append(
+            {
+                "teacher's errors": variant.group,
+                "wrong thoughts": "rejected" if variant.rejection else "kept",
+                "thoughts": len(variant.stage.examples),
+                "teacher": str(rate(taught)),
+                "student": str(rate(own)),
+                "student minus teacher": str(comparison),
+                "verdict": verdict,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def ceiling_series(
+    variants: Sequence[Variant], graded: Mapping[str, Graded], teachers: Mapping[str, Sequence[bool]]
+) -> dict[str, list[tuple[float, Rate]]]:
+    """Student accuracy against measured teacher accuracy (percent), a series per kind of error and rejection."""
+    series: dict[str, list[tuple[float, Rate]]] = {}
+    for variant in variants:
+        name = f"{variant.group} errors, wrong " + ("rejected" if variant.rejection else "kept")
+        point = (100 * rate(teachers[variant.stage.label]).value, rate(graded[variant.stage.label].correct[:, 0]))
+        series.setdefault(name, []).append(point)
+    return series
+
+
+def samples_table(graded: Mapping[str, Graded]) -> pd.DataFrame:
+    """Accuracy of one answer over all samples, with problems as the unit of the interval, and its failures."""
+    rows = []
+    for name, g in graded.items():
+        low, high = clustered_interval(g.correct.mean(axis=1))
+        k, n = int(g.correct.sum()), g.correct.size
+        rows.append(
+            {
+                "student": name,
+                "problems": len(g.problems),
+                "samples each": g.correct.shape[1],
+                "accuracy of one answer": str(Rate(k, n, low, high)),
+                "mean output tokens": f"{g.mean_tokens:.1f}",
+                "truncated": f"{int(g.truncated.sum())}/{n}",
+                "no answer": f"{int(g.no_answer.sum())}/{n}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def points_table(points: Sequence[Point]) -> pd.DataFrame:
+    """One row per point of a budget curve."""
+    return pd.DataFrame(
+        [
+            {
+                "student": p.label,
+                "budget": p.budget,
+                "mean output tokens": f"{p.tokens:.1f}",
+                "accuracy": str(expected_rate(p)),
+                "cut off": f"{p.truncated}/{p.answers}" if p.answers else "",
+            }
+            for p in points
+        ]
+    )
+
+
+def expected_rate(point: Point) -> Rate:
+    """A point as a rate: an expected number of right problems (rounded) of all, with the point's own interval."""
+    n = len(point.per_problem)
+    return Rate(round(point.accuracy * n), n, point.low, point.high)
+
+
+def problem_table(problems: Sequence[Problem]) -> pd.DataFrame:
+    """Problems with their gold answers and the split that their numbers put them in."""
+    return pd.DataFrame(
+        [
+            {"split": p.split, "language": p.language, "difficulty": p.difficulty, "problem": p.text, "gold": p.gold}
+            for p in problems
+        ]
+    )
+
+
+def variant_series(
+    variants: Sequence[Variant], graded: Mapping[str, Graded], group: str, reference: np.ndarray, s: Settings
+) -> dict[str, list[tuple[float, Rate]]]:
+    """Accuracy against the changed value, first seed, with the unchanged distilled student as the last point."""
+    full, scale = {"size": (float(s.thoughts), 1.0), "reflection": (100 * s.teacher.reflection, 100.0)}[group]
+    points = [
+        (v.value * scale, rate(graded[v.stage.label].correct[:, 0]))
+        for v in variants
+        if v.group == group and v.seed == 0
+    ]
+    return {"distilled on": [*points, (full, rate(reference[0]))]}
+
+
+def ceiling_findings(
+    variants: Sequence[Variant], graded: Mapping[str, Graded], teachers: Mapping[str, Sequence[bool]]
+) -> dict[str, str]:
+    """One sentence per kind of error on whether the ceiling held, made from the tests."""
+    found = {}
+    rows = ceiling_table([v for v in variants if v.value < 1], graded, teachers).to_dict("records")
+    for group in ("random", "systematic"):
+        parts = []
+        for kept in ("kept", "rejected"):
+            verdicts = [r["verdict"] for r in rows if r["teacher's errors"] == group and r["wrong thoughts"] == kept]
+            if not verdicts:
+                continue
+            above = verdicts.count("student surpasses its teacher")
+            below = verdicts.count("student stays below")
+            parts.append(
+                f"with wrong thoughts {kept}, {above} of {len(verdicts)} students surpass their teacher, {below} stay "
+                f"below, {len(verdicts) - above - below} are not distinguishable from it"
+            )
+        found[f"ceiling_{group}"] = "; ".join(parts) or "not tried in this run"
+    return found
+
+
+def matched_rows(curves: Mapping[str, Sequence[Point]]) -> list[dict[str, str]]:
+    """Every pair of students at the smallest and at the largest budget that both of them reached."""
+    rows = []
+    names = list(curves)
+    for i, first in enumerate(names):
+        for second in names[i + 1 :]:
+            a, b = curves[first], curves[second]
+            low = max(min(p.tokens for p in a), min(p.tokens for p in b))
+            high = min(max(p.tokens for p in a), max(p.tokens for p in b))
+            pair = {"first": first, "second": second}
+            if low > high:
+                rows.append(pair | {"mean output tokens": "", "second minus first": "no budget was measured for both"})
+                continue
+            for tokens in dict.fromkeys((low, high)):
+                comparison = compare(at_budget(a, tokens), at_budget(b, tokens))
+                rows.append(pair | {"mean output tokens": f"{tokens:.1f}", "second minus first": str(comparison)})
+    return rows
+
+
+def matched_table(curves: Mapping[str, Sequence[Point]]) -> pd.DataFrame:
+    """`matched_rows` for a reader."""
+    return pd.DataFrame(matched_rows(curves) or [{"students": "only one, so there is nothing to compare"}])
+
+
+def scaling_findings(curves: Mapping[str, Sequence[Point]]) -> dict[str, str]:
+    """Sentences on what voting added and how students compare at one budget, made from the tests."""
+    parts = []
+    for name, points in curves.items():
+        first, last = points[0], points[-1]
+        if first is last:
+            parts.append(f"{name}: {expected_rate(first)} with one answer (no votes were drawn)")
+        else:
+            change = compare(first.per_problem, last.per_problem)
+            start, end = expected_rate(first), expected_rate(last)
+            parts.append(f"{name}: from {start} with one answer to {end} with {last.budget} ({change})")
+    found = {"votes_finding": "Votes. " + "; ".join(parts) + "."}
+    for key, budget in (("one", 0), ("vote", -1)):
+        for name, points in curves.items():
+            found[f"{name.replace(' ', '').replace(',', '_')}_{key}"] = f"{expected_rate(points[budget])}"
+    matched = [
+        f"distilled minus control at {row['mean output tokens']} tokens: {row['second minus first']}"
+        for row in matched_rows(curves)
+        if (row["first"], row["second"]) == ("control", "distilled")
+    ]
+    found["matched_finding"] = "Matched budgets. " + ("; ".join(matched) or "This run has no two students to compare.")
+    return found
+
+
+def reported_table1() -> pd.DataFrame:
+    """Table 1 of the report, as reported, with the Wilson interval that its own counts allow."""
+    rows = []
+    with files("longthought").joinpath("data/report_table1.csv").open(encoding="utf-8") as source:
+        for row in csv.DictReader(source):
+            n = int(row["n"])
+            k = float(row["k"]) if row["k"] else float(row["percent"]) * n / 100
+            interval = wilson(round(k), n)
+            note = "" if abs(k - round(k)) < 1e-9 else f" for {round(k)}/{n}: the rate is no whole number of answers"
+            rows.append(
+                {
+                    "model": row["model"],
+                    "benchmark": row["benchmark"],
+                    "accuracy (reported)": f"{row['k']}/{n}" if row["k"] else f"{row['percent']}%",
+                    "95% interval (computed here)": f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]{note}",
+                    "mean output tokens (reported)": row["mean_tokens"],
+                    "source": row["source"],
+                }
+            )
+    return pd.DataFrame(rows)

@@ -1,0 +1,254 @@
+"""Training, answering and artifacts on really trained, very small students."""
+
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from longthought import artifacts
+from longthought.engines import Sampling, TransformersEngine, batches_by_length
+from longthought.errors import UserError
+from longthought.evaluation.samples import Samples, read
+from longthought.experiments import Settings, base_examples, main_line, plain_examples, thought_examples
+from longthought.models import SMOLLM2, Architecture, load, new_student
+from longthought.problems import generate
+from longthought.thoughts import Teacher, vocabulary
+from longthought.training import Example, Stage, Start, _row
+
+SHAPE = Architecture(hidden=32, layers=1, heads=2, positions=256)
+WORDS = tuple(vocabulary(["congruence"], ["easy"]))
+TRAIN = generate(60, "train", difficulties=["easy"])
+HELD = tuple(generate(12, "held_out", difficulties=["easy"]))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_artifacts(tmp_path_factory):
+    before = os.environ.get("LONGTHOUGHT_ARTIFACTS")
+    os.environ["LONGTHOUGHT_ARTIFACTS"] = str(tmp_path_factory.mktemp("artifacts"))
+    yield
+    artifacts.close_workers()
+    os.environ.pop("LONGTHOUGHT_ARTIFACTS")
+    if before:
+        os.environ["LONGTHOUGHT_ARTIFACTS"] = before
+
+
+def stage(label="tiny", steps=30, examples=None, start=None, **more):
+    examples = plain_examples(TRAIN) if examples is None else examples
+    start = start or Start(SHAPE, WORDS, seed=1)
+    options = {"batch_size": 8, "learning_rate": 5e-3, "seed": 1, "max_length": 256} | more
+    return Stage(label=label, start=start, examples=examples, steps=steps, **options)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    base = stage("base", examples=base_examples(TRAIN, 200, 0), completion_only=False)
+    student = stage("student", steps=80, start=base, monitor=HELD[:4], monitor_tokens=20)
+    artifacts.build([student], workers=1)
+    return student
+
+
+def test_training_lowers_the_loss_and_writes_what_it_did(trained):
+    log = trained.log()
+    assert log["loss"][0]["loss"] > 1.2 * log["loss"][-1]["loss"]
+    assert log["tokens"] > 80 * 8 * 10 and log["steps"] == 80
+    assert [m["step"] for m in log["monitor"]] == [0, 16, 32, 48, 64, 80]
+    assert all(m["n"] == 4 and m["tokens"] > 0 for m in log["monitor"])
+
+
+def test_a_student_reads_its_words_back_whole(trained):
+    # The automatic tokenizer class once split words into letters when a student was loaded again.
+    _, tokenizer = load(str(artifacts.path_of(trained)))
+    for problem in TRAIN[:10]:
+        text = plain_examples([problem])[0].completion
+        ids = tokenizer(text)["input_ids"]
+        assert len(ids) == len(text.split()) and tokenizer.unk_token_id not in ids
+        assert tokenizer.decode(ids) == text
+
+
+def test_loss_covers_exactly_the_completion_and_its_end():
+    import datasets
+    from trl import SFTConfig, SFTTrainer
+
+    model, tokenizer = new_student(SHAPE, WORDS, seed=0)
+    example = plain_examples(TRAIN)[0]
+    arguments = SFTConfig(
+        output_dir=os.environ["LONGTHOUGHT_ARTIFACTS"],
+        completion_only_loss=True,
+        use_cpu=True,
+        report_to="none",
+        bf16=False,
+    )
+    rows = datasets.Dataset.from_list([_row(example, True, chat=False)])
+    trainer = SFTTrainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
+    batch = next(iter(trainer.get_train_dataloader()))
+    learnt = [token for token in batch["labels"][0].tolist() if token != -100]
+    wanted = tokenizer(example.completion)["input_ids"] + [tokenizer.eos_token_id]
+    assert learnt == wanted
+    assert batch["input_ids"][0].tolist() == tokenizer(example.prompt)["input_ids"] + wanted
+
+
+def test_no_stage_can_hold_a_held_out_problem():
+    leak = HELD[0]
+    with pytest.raises(ValueError, match="not for training"):
+        stage(examples=(Example(leak.text, "x", leak),))
+    with pytest.raises(ValueError, match="not for training"):
+        base_examples([*TRAIN, leak], 10, 0)
+
+
+def test_a_stage_needs_examples_and_steps():
+    for broken in ({"examples": ()}, {"steps": 0}):
+        with pytest.raises(UserError, match="at least one"):
+            stage(**broken)
+
+
+def test_the_key_follows_data_parameters_and_parents(trained):
+    same = stage("another label", steps=80, start=trained.start, monitor=HELD[:4], monitor_tokens=20)
+    assert same.key == trained.key
+    others = [
+        replace(trained, steps=81),
+        replace(trained, seed=2),
+        replace(trained, learning_rate=1e-3),
+        replace(trained, examples=trained.examples[:-1]),
+        replace(trained, start=replace(trained.start, seed=9)),
+        replace(trained, start=Start(SHAPE, WORDS, seed=2)),
+    ]
+    assert len({trained.key, *(s.key for s in others)}) == 7
+
+
+def test_code_that_made_an_artifact_is_part_of_its_key(tmp_path):
+    def key(**sources):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        for name, source in sources.items():
+            (folder / f"{name}.py").write_text(source)
+        return artifacts.code_hash("longthought.maker", folder)
+
+    maker = "from longthought.helper import f\nx = f()\n"
+    helper = 'def f():\n    """Says one."""\n    return 1\n'
+    known = key(maker=maker, helper=helper, other="y = 1\n")
+    assert known == key(maker="# why\n" + maker, helper=helper.replace("Says one", "Gives 1"), other="y = 2\n")
+    assert known != key(maker=maker, helper=helper.replace("return 1", "return 2"), other="y = 1\n")
+    assert known != key(maker=maker.replace("f()", "f() + 1"), helper=helper, other="y = 1\n")
+
+
+def test_making_again_costs_nothing_and_failure_leaves_nothing(trained, monkeypatch):
+    before = (artifacts.path_of(trained) / "log.json").stat().st_mtime_ns
+    artifacts.build([trained], workers=1)
+    assert (artifacts.path_of(trained) / "log.json").stat().st_mtime_ns == before
+    broken = stage("broken", seed=77)
+
+    def half(self, folder):
+        (folder / "model.safetensors").write_text("half")
+        raise RuntimeError("stopped in the middle")
+
+    monkeypatch.setattr(Stage, "make", half)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        artifacts.make(broken)
+    assert not artifacts.path_of(broken).exists()
+    assert not list(artifacts.root().glob("*/.*"))
+
+
+class _Dies:
+    label, kind, key, needs = "a greedy student", "students", "dead" * 16, ()
+
+    def make(self, folder):
+        os.kill(os.getpid(), 9)
+
+
+def test_a_worker_that_is_killed_is_named_and_nothing_remains():
+    with pytest.raises(RuntimeError, match="died while making a greedy student, probably out of memory"):
+        artifacts.build([_Dies()], workers=1)
+    assert not artifacts.path_of(_Dies()).exists()
+
+
+def test_same_seed_same_answers_and_counts_are_exact(trained):
+    model, tokenizer = load(str(artifacts.path_of(trained)))
+    engine = TransformersEngine(model, tokenizer, name="tiny", batch_size=5)
+    prompts = [p.text for p in HELD]
+    hot = Sampling(max_tokens=25, temperature=1.0, samples=3, seed=4)
+    first, second = engine.generate(prompts, hot), engine.generate(prompts, hot)
+    assert first == second
+    assert first != engine.generate(prompts, replace(hot, seed=5))
+    assert [len(row) for row in first] == [3] * len(prompts)
+    for completion in (c for row in first for c in row):
+        # Special words may be drawn and are not shown, so the text can only be shorter than the count.
+        assert len(completion.text.split()) <= completion.tokens - (completion.finish == "stop")
+        assert completion.finish in ("stop", "length")
+        assert completion.finish == "stop" or completion.tokens == 25
+    greedy = [c for row in engine.generate(prompts, Sampling(max_tokens=25)) for c in row]
+    assert all(c.tokens == len(c.text.split()) + (c.finish == "stop") for c in greedy)
+
+
+def test_a_batch_answers_like_one_prompt_at_a_time(trained):
+    model, tokenizer = load(str(artifacts.path_of(trained)))
+    greedy = Sampling(max_tokens=25)
+    prompts = [p.text for p in HELD]
+    together = TransformersEngine(model, tokenizer, name="t", batch_size=12).generate(prompts, greedy)
+    alone = TransformersEngine(model, tokenizer, name="t", batch_size=1).generate(prompts, greedy)
+    assert together == alone
+
+
+def test_batches_hold_every_prompt_once_longest_first():
+    batches = batches_by_length([3, 9, 1, 9, 4], 2)
+    assert batches == [[1, 3], [4, 0], [2]]
+
+
+def test_positions_and_impossible_sampling_are_refused(trained):
+    model, tokenizer = load(str(artifacts.path_of(trained)))
+    with pytest.raises(UserError, match="256 positions"):
+        TransformersEngine(model, tokenizer, name="t").generate(["find"], Sampling(max_tokens=256))
+    for bad in ({"max_tokens": 0}, {"max_tokens": 5, "samples": 2}, {"max_tokens": 5, "top_p": 0}):
+        with pytest.raises(UserError):
+            Sampling(**bad)
+
+
+def test_samples_are_kept_raw_and_graded_when_read(trained):
+    samples = Samples("student", trained, HELD, Sampling(max_tokens=25, temperature=1.0, samples=4))
+    artifacts.build([samples], workers=1)
+    rows = [json.loads(line) for line in (artifacts.path_of(samples) / "samples.jsonl").read_text().splitlines()]
+    assert len(rows) == 48 and not any("verdict" in row for row in rows)
+    graded = read(samples)
+    assert graded.correct.shape == (12, 4)
+    assert (graded.votes[graded.truncated] == -1).all() and not graded.correct[graded.truncated].any()
+    assert (graded.correct == (graded.votes == graded.gold_vote[:, None])).all()
+    assert np.array_equal(graded.tokens.ravel(), [row["tokens"] for row in rows])
+
+
+def test_rejection_keeps_only_right_thoughts():
+    teacher = Teacher(accuracy=0.5)
+    kept, all_thoughts = (thought_examples(TRAIN, teacher, 0, reject_wrong=r) for r in (True, False))
+    assert len(all_thoughts) == len(TRAIN) and 15 < len(kept) < 45
+    assert set(kept) < set(all_thoughts)
+
+
+def test_the_control_sees_as_many_tokens_as_the_distilled_student():
+    numbers = {"test_problems": 20, "hidden": 32, "layers": 1, "heads": 2, "seeds": 1, "documents": 100}
+    numbers |= {"base_steps": 5, "phase1_steps": 5, "phase2_steps": 40, "thoughts": 60, "batch_size": 8}
+    words = {"families": ["congruence"], "languages": ["en", "zh"], "difficulties": ["easy"], "student": "tiny"}
+    rates = {"base_lr": 5e-3, "phase1_lr": 2e-3, "phase2_lr": 4e-3, "slip": 0.05}
+    rest = {"max_length": 256, "max_tokens": 60, "device": "cpu", "dtype": "float32", "workers": 1}
+    line = main_line(Settings.of(numbers | words | rates | rest), seed=0)
+    artifacts.build([line.control, line.distilled], workers=1)
+    control, distilled = line.control.log(), line.distilled.log()
+    assert control["steps"] > 2 * distilled["steps"]
+    assert abs(control["tokens"] / distilled["tokens"] - 1) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("nobody", "neither"), ("org/model@main", "full commit"), ("org/model@" + "a" * 40, "could not be loaded")],
+)
+def test_a_model_name_that_cannot_be_loaded_says_why(name, said, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(UserError, match=said):
+        load(name)
+
+
+def test_the_packaged_pretrained_model_answers():
+    model, tokenizer = load(SMOLLM2, dtype="bfloat16")
+    engine = TransformersEngine(model, tokenizer, name=SMOLLM2)
+    answers = engine.generate(["What is the capital of France? Answer briefly.", "Say hello."], Sampling(max_tokens=24))
+    assert "Paris" in answers[0][0].text
+    assert all(a[0].tokens == 24 for a in answers if a[0].finish == "length")
