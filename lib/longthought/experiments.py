@@ -397,7 +397,7 @@ def scaling_study(
     students: dict[str, Stage | str] = {}
     for line in lines[:sampled_seeds]:
         for name in STUDENTS:
-            students[name if sampled_seeds == 1 else f"{name}, seed {line.seed}"] = line.student(name)
+            students[name if line is lines[0] else f"{name}, seed {line.seed}"] = line.student(name)
     return Study(answers(s, students, s.test_set(), sampling), lines, provenance(s, lines))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
@@ -210,6 +211,11 @@ def ceiling_findings(
     return found
 
 
+def result_name(label: str) -> str:
+    """A label as part of the name of a published result: lower case letters, digits and underscores."""
+    return re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")
+
+
 def matched_rows(curves: Mapping[str, Sequence[Point]]) -> list[dict[str, str]]:
     """Every pair of students at the smallest and at the largest budget that both of them reached."""
     rows = []
@@ -248,7 +254,7 @@ def scaling_findings(curves: Mapping[str, Sequence[Point]]) -> dict[str, str]:
     found = {"votes_finding": "Votes. " + "; ".join(parts) + "."}
     for key, budget in (("one", 0), ("vote", -1)):
         for name, points in curves.items():
-            found[f"{name.replace(' ', '').replace(',', '_')}_{key}"] = f"{expected_rate(points[budget])}"
+            found[f"{result_name(name)}_{key}"] = str(expected_rate(points[budget]))
     matched = [
         f"distilled minus control at {row['mean output tokens']} tokens: {row['second minus first']}"
         for row in matched_rows(curves)

@@ -115,7 +115,7 @@ def execute(
     steps = Path(tempfile.mkdtemp(prefix="longthought-")) / "progress"
     code_cells = sum(cell["cell_type"] == "code" and bool(cell["source"].strip()) for cell in cells)
     display = Display(notebook, code_cells + (parameters_cell(cells) is not None), steps)
-    watch = _Watch(display, _environment(steps, threads), _titles(cells), timeout)
+    watch = _Watch(display, _environment(steps, threads, offline=not _names_a_hub(values)), _titles(cells), timeout)
     begun = time.monotonic()
     cause: Cause | None = None
     try:
@@ -268,13 +268,22 @@ def _threads(values: Mapping[str, Value]) -> int:
     return max(1, (os.cpu_count() or 1) // max(1, workers if isinstance(workers, int) else 1))
 
 
-def _environment(steps: Path, threads: int) -> dict[str, str]:
+def _names_a_hub(values: Mapping[str, Value]) -> bool:
+    """Whether a parameter names a model on a hub (name@revision), which may have to be fetched."""
+    return any(isinstance(value, str) and "@" in value for value in values.values())
+
+
+def _environment(steps: Path, threads: int, *, offline: bool) -> dict[str, str]:
     fixed = {
         progress.VARIABLE: str(steps),
         "PYTHONHASHSEED": "0",
         "OMP_NUM_THREADS": str(threads),
     }
-    defaults = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    defaults = {
+        "HF_HUB_OFFLINE": "1" if offline else "0",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
     return {**defaults, **os.environ, **fixed}
 
 

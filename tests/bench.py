@@ -1,0 +1,146 @@
+"""Speed as ratios within one run: this project's training and sampling beside a plain TRL / transformers loop.
+
+Absolute numbers depend on the machine; the ratios say what the library costs or gains. Run with `make bench`.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import datasets
+import torch
+import transformers
+from rich.console import Console
+from rich.table import Table
+from trl import SFTConfig, SFTTrainer
+
+from longthought import artifacts
+from longthought.engines import Sampling, TransformersEngine
+from longthought.evaluation.scaling import _maj_curve, maj_curve
+from longthought.experiments import plain_examples, thought_examples
+from longthought.models import SMOLLM2, Architecture, load, new_student
+from longthought.problems import generate
+from longthought.thoughts import Teacher, vocabulary
+from longthought.training import Example, Stage, Start
+
+STEPS, BATCH = 150, 16
+DIFFICULTIES = ("easy", "medium")
+
+
+def timed(work: Callable[[], int]) -> float:
+    """Units per second of a piece of work that returns how many units it did."""
+    started = time.perf_counter()
+    units = work()
+    return units / (time.perf_counter() - started)
+
+
+def plain_trl(examples: tuple[Example, ...]) -> Callable[[], int]:
+    """The same training as a user would write it with TRL alone, random batches."""
+    model, tokenizer = new_student(Architecture(), vocabulary(["congruence"], DIFFICULTIES), seed=0)
+    rows = datasets.Dataset.from_list([{"prompt": e.prompt + " ", "completion": e.completion} for e in examples])
+    with tempfile.TemporaryDirectory() as folder:
+        options = {"max_steps": STEPS, "per_device_train_batch_size": BATCH, "learning_rate": 4e-3, "use_cpu": True}
+        quiet = {"report_to": "none", "save_strategy": "no", "disable_tqdm": True, "logging_steps": STEPS}
+        config = SFTConfig(output_dir=folder, bf16=False, gradient_checkpointing=False, **options, **quiet)
+        trainer = SFTTrainer(model=model, args=config, train_dataset=rows, processing_class=tokenizer)
+        trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
+    return lambda: int(trainer.train() and trainer.state.num_input_tokens_seen) or STEPS
+
+
+def training(console_rows: list[tuple[str, str, str, str]]) -> None:
+    """Steps per second, one student alone, and two side by side."""
+    problems = generate(1000, "train", difficulties=DIFFICULTIES)
+    examples = thought_examples(problems, Teacher(slip=0.04), 0)
+    start = Start(Architecture(), tuple(vocabulary(["congruence"], DIFFICULTIES)))
+
+    def stage(seed: int) -> Stage:
+        return Stage(f"bench {seed}", start, examples, STEPS, BATCH, 4e-3, seed)
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    work = plain_trl(examples)
+    plain = timed(lambda: work() and STEPS)
+    artifacts.build([stage(1)], workers=1)  # starts the worker, which would otherwise be timed
+    alone = timed(lambda: len(artifacts.build([stage(2)], workers=1)) * STEPS)
+    artifacts.build([stage(3), stage(4)], workers=2)
+    pair = timed(lambda: len(artifacts.build([stage(5), stage(6)], workers=2)) * STEPS)
+    tokens = stage(5).log()["tokens"] / STEPS
+    for name, speed in (("plain TRL loop", plain), ("one student", alone), ("two side by side", pair)):
+        ratio = f"{speed / plain:.2f}"
+        console_rows.append(("training, steps/s", name, f"{speed:.1f} ({speed * tokens:.0f} tokens/s)", ratio))
+
+
+def sampling(console_rows: list[tuple[str, str, str, str]]) -> None:
+    """Output tokens per second on the same prompts: one prompt at a time, then in batches by length."""
+    tiny = Stage(
+        "bench answers",
+        Start(Architecture(), tuple(vocabulary(["congruence"], DIFFICULTIES))),
+        plain_examples(generate(200, "train", difficulties=DIFFICULTIES)),
+        60, BATCH, 4e-3, 1,
+    )  # fmt: skip
+    artifacts.build([tiny], workers=1)
+    prompts = [p.text for p in generate(64, "held_out", difficulties=DIFFICULTIES)]
+    for name, source, dtype, asked, limit in (
+        ("tiny student", str(artifacts.path_of(tiny)), "float32", prompts, 60),
+        ("SmolLM2-135M", SMOLLM2, "bfloat16", [f"Explain: {p}" for p in prompts[:16]], 32),
+    ):
+        model, tokenizer = load(source, dtype=dtype)
+        engine = TransformersEngine(model, tokenizer, name=name, batch_size=64)
+
+        def naive(
+            model: object = model, tokenizer: object = tokenizer, asked: list[str] = asked, limit: int = limit
+        ) -> int:
+            made = 0
+            for prompt in asked:
+                encoded = tokenizer(prompt, return_tensors="pt")  # type: ignore[operator]
+                with torch.inference_mode():
+                    out = model.generate(  # type: ignore[attr-defined]
+                        input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"],
+                        max_new_tokens=limit, do_sample=False, pad_token_id=tokenizer.pad_token_id,  # type: ignore[attr-defined]
+                    )  # fmt: skip
+                made += out.shape[1] - encoded["input_ids"].shape[1]
+            return made
+
+        def ours(engine: TransformersEngine = engine, asked: list[str] = asked, limit: int = limit) -> int:
+            return sum(c.tokens for row in engine.generate(asked, Sampling(max_tokens=limit)) for c in row)
+
+        ours()
+        slow, fast = timed(naive), timed(ours)
+        console_rows.append((f"{name}, tokens/s", "plain transformers loop", f"{slow:.0f}", "1.00"))
+        console_rows.append((f"{name}, tokens/s", "transformers engine", f"{fast:.0f}", f"{fast / slow:.2f}"))
+
+
+def votes(console_rows: list[tuple[str, str, str, str]]) -> None:
+    """maj@k for 500 problems of 64 samples, every k, exact."""
+    generator = torch.Generator().manual_seed(0)
+    answers = (torch.rand((500, 64), generator=generator) ** 2 * 12).long() - 1
+    _maj_curve.cache_clear()
+    started = time.perf_counter()
+    for row in answers.tolist():
+        maj_curve(row, 0)
+    console_rows.append(("maj@1..64", "500 problems x 64 samples", f"{time.perf_counter() - started:.2f} s", ""))
+
+
+def main() -> None:
+    """Measure and print."""
+    rows: list[tuple[str, str, str, str]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["LONGTHOUGHT_ARTIFACTS"] = str(Path(folder) / "artifacts")
+        training(rows)
+        sampling(rows)
+        votes(rows)
+        artifacts.close_workers()
+    table = Table("what", "how", "speed", "ratio", title=f"{os.cpu_count()} cores, torch {torch.__version__}")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=110).print(table)
+
+
+if __name__ == "__main__":
+    main()
