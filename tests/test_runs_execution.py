@@ -99,6 +99,17 @@ def test_an_unchanged_run_is_reused_and_a_changed_one_is_not(good: Clone) -> Non
     assert "up to date: nothing would run" in good.call("run", "good", "-p", "seeds=2", "--dry-run").stdout
 
 
+def test_a_run_under_another_name_leaves_the_books_own_alone(good: Clone) -> None:
+    before = good.copy("01_good").read_bytes()
+    assert good.call("run", "good", "-p", "seeds=4", "--as", "mine", OPENAI_API_KEY=SECRET).returncode == 0
+    assert good.copy("01_good").read_bytes() == before
+    assert good.record("mine")["parameters"]["seeds"] == 4 and good.record("mine")["notebook"] == "01_good"
+    assert "mine is up to date" in good.call("run", "good", "-p", "seeds=4", "--as", "mine").stdout
+    for bad in ("01_good", "../out", ""):
+        refused = good.call("run", "good", "--as", bad or "a b")
+        assert refused.returncode == 2 and "--as" in refused.stderr and "Traceback" not in refused.stderr
+
+
 def test_a_copy_edited_by_hand_is_stale(good: Clone) -> None:
     text = good.copy("01_good").read_text()
     try:

@@ -53,7 +53,7 @@ def test_training_lowers_the_loss_and_writes_what_it_did(trained):
     log = trained.log()
     assert log["loss"][0]["loss"] > 1.2 * log["loss"][-1]["loss"]
     assert log["tokens"] > 80 * 8 * 10 and log["steps"] == 80
-    assert [m["step"] for m in log["monitor"]] == [0, 16, 32, 48, 64, 80]
+    assert [m["step"] for m in log["monitor"]] == [0, 20, 40, 60, 80]
     assert all(m["n"] == 4 and m["tokens"] > 0 for m in log["monitor"])
 
 

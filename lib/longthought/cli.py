@@ -45,6 +45,9 @@ def run(
         bool, typer.Option("--dry-run", help="Only print the parameters, and what they need in memory and time.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Run again even if nothing has changed.")] = False,
+    name: Annotated[
+        str, typer.Option("--as", metavar="NAME", help="Call the copy NAME, beside the book's own; for one notebook.")
+    ] = "",
     timeout: Annotated[int | None, typer.Option("--timeout", min=1, help="Seconds that one cell may take.")] = None,
     root: Root = None,
 ) -> None:
@@ -58,7 +61,7 @@ def run(
 
     longthought run scaling -p seeds=5 -p caps=16,32,64
 
-    longthought run scaling -p problems=my_problems.jsonl
+    longthought run scaling -p problems=my_problems.jsonl --as my_problems
 
     longthought run distillation --profile paper --dry-run
     """
@@ -72,6 +75,8 @@ def run(
     project = records.find_project(root)
     schema = {stem: read_parameters(path) for stem, path in project.notebooks().items()}
     chosen = records.select_notebooks(project, names)
+    if name:
+        records.check_copy_name(project, name, len(chosen))
     values = parse_assignments(assignments or [])
     check_names(values, {stem: schema[stem] for stem in chosen})
     settings = load_profile(profile, schema)
@@ -92,23 +97,24 @@ def run(
         for line in unpinned(plan.values):
             raise UserError(f"{stem}: {line}")
     for stem, plan in plans.items():
-        if not force and _up_to_date(project, stem, plan):
-            for leftover in (project.copy(stem, failed=True), project.record(stem, failed=True)):
+        copy = name or stem
+        if not force and _up_to_date(project, stem, plan, copy):
+            for leftover in (project.copy(copy, failed=True), project.record(copy, failed=True)):
                 leftover.unlink(missing_ok=True)
-            print(f"{stem} is up to date")
+            print(f"{copy} is up to date")
             continue
         _require_cards(stem, plan, settings)
-        code = _run_one(project, stem, plan, settings, timeout)
+        code = _run_one(project, stem, plan, settings, timeout, copy)
         if code:
             raise typer.Exit(code)
 
 
-def _run_one(project: Project, stem: str, plan: Resolved, settings: Profile, timeout: int | None) -> int:
+def _run_one(project: Project, stem: str, plan: Resolved, settings: Profile, timeout: int | None, copy: str) -> int:
     from longthought.runs.display import clock
     from longthought.runs.records import read_record
     from longthought.runs.runner import execute
 
-    print(f"{stem}: running with profile {settings.name}", flush=True)
+    print(f"{copy}: running with profile {settings.name}", flush=True)
     code = execute(
         project,
         stem,
@@ -116,21 +122,21 @@ def _run_one(project: Project, stem: str, plan: Resolved, settings: Profile, tim
         profile=settings.name,
         timeout=timeout,
         say=lambda text: print(text, file=sys.stderr, flush=True),
+        name=copy,
     )
     if code == 0:
-        record = read_record(project.record(stem)) or {}
+        record = read_record(project.record(copy)) or {}
         took = clock(float(record.get("seconds", 0)))
-        print(
-            f"{stem}: done in {took}, {len(record.get('results', {}))} results in book/runs/{stem}.run.json", flush=True
-        )
+        found = len(record.get("results", {}))
+        print(f"{copy}: done in {took}, {found} results in book/runs/{copy}.run.json", flush=True)
     return code
 
 
-def _up_to_date(project: Project, stem: str, plan: Resolved) -> bool:
+def _up_to_date(project: Project, stem: str, plan: Resolved, copy: str) -> bool:
     from longthought.runs import records
 
-    record = records.read_record(project.record(stem))
-    if record is None or not records.intact(project, stem, record):
+    record = records.read_record(project.record(copy))
+    if record is None or not records.intact(project, copy, record):
         return False
     return record.get("key") == records.run_key(records.key_parts(project, project.notebooks()[stem], plan.values))
 
@@ -171,7 +177,7 @@ def _show_plan(project: Project, stem: str, schema: dict[str, Parameter], plan: 
     for label, text in needs.lines:
         costs.add_row(label, Text(text))
     key = records.run_key(records.key_parts(project, project.notebooks()[stem], plan.values))
-    reused = _up_to_date(project, stem, plan)
+    reused = _up_to_date(project, stem, plan, stem)
     costs.add_row("run key", f"{key[:16]}  ({'up to date: nothing would run' if reused else 'it would run'})")
     console.print(costs)
     for line in unpinned(plan.values):

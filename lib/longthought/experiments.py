@@ -24,7 +24,7 @@ from longthought.statistics import Rate, wilson
 from longthought.thoughts import Teacher, documents, long_thought, vocabulary, worked_solution
 from longthought.training import Example, Stage, Start
 
-MONITORED = 50
+MONITORED = 40
 PRETRAINED_BATCH = 64
 BOXED_PROMPT = "{problem}\n\nReason step by step, and put your final answer within \\boxed{}."
 STUDENTS = ("base", "phase 1", "control", "distilled")

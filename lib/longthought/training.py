@@ -24,7 +24,7 @@ from longthought.problems import Problem, require_train
 from longthought.progress import report
 
 LOG_EVERY = 20
-MONITORS = 5
+MONITORS = 4
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,16 @@ def find_project(start: Path | None = None) -> Project:
     raise UserError(f"{here} holds no notebooks/ and book/: run inside a clone of the book, or name one with --root")
 
 
+def check_copy_name(project: Project, name: str, notebooks: int) -> None:
+    """UserError unless `name` can be the file name of one run's copy, beside the book's own copies."""
+    if notebooks != 1:
+        raise UserError("--as names the copy of one notebook: name one notebook, or leave --as out")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise UserError(f"--as {name!r}: use letters, digits, _ and - only")
+    if name in project.notebooks():
+        raise UserError(f"--as {name!r} is the book's own copy of that notebook: choose another name")
+
+
 def select_notebooks(project: Project, names: list[str]) -> dict[str, Path]:
     """The notebooks that `names` mean: `scaling`, `02_scaling`, a path to either, or `all`; in book order."""
     every = project.notebooks()

@@ -85,13 +85,15 @@ def execute(
     profile: str,
     timeout: int | None = None,
     say: Callable[[str], None] = print,
+    name: str = "",
 ) -> int:
     """Run `notebook` with `values` (paths already relative to the root) and publish or refuse the outcome.
 
-    `timeout` is in seconds per cell. Returns the exit code: 0, or 2 a mistake of the user's found in the notebook, 3 a
-    cell raised, 4 the kernel died, 5 a time-out, 130 interrupted.
+    The copy and its record are called `name`, or like the notebook. `timeout` is in seconds per cell. Returns the exit
+    code: 0, or 2 a mistake of the user's found in the notebook, 3 a cell raised, 4 the kernel died, 5 a time-out, 130
+    interrupted.
     """
-    source = project.notebooks()[notebook]
+    source, name = project.notebooks()[notebook], name or notebook
     parts = records.key_parts(project, source, values)
     threads = _threads(values)
     record: dict[str, Any] = {
@@ -114,12 +116,12 @@ def execute(
     cells = notebook_cells(source)
     steps = Path(tempfile.mkdtemp(prefix="longthought-")) / "progress"
     code_cells = sum(cell["cell_type"] == "code" and bool(cell["source"].strip()) for cell in cells)
-    display = Display(notebook, code_cells + (parameters_cell(cells) is not None), steps)
+    display = Display(name, code_cells + (parameters_cell(cells) is not None), steps)
     watch = _Watch(display, _environment(steps, threads, offline=not _names_a_hub(values)), _titles(cells), timeout)
     begun = time.monotonic()
     cause: Cause | None = None
     try:
-        with _lock(project, notebook), _terminable(), display:
+        with _lock(project, name), _terminable(), display:
             cause = _drive(project, source, values, watch)
     except KeyboardInterrupt:
         cause = Cause("interrupted", "interrupted", EXIT_INTERRUPTED, watch.current)
@@ -127,7 +129,7 @@ def execute(
         _end_processes(watch.process)
         shutil.rmtree(steps.parent, ignore_errors=True)
     record["seconds"] = round(time.monotonic() - begun, 3)
-    return _finish(project, notebook, record, watch, cause, profile, say)
+    return _finish(project, name, record, watch, cause, profile, say)
 
 
 def _drive(project: Project, source: Path, values: Mapping[str, Value], watch: _Watch) -> Cause | None:
