@@ -16,6 +16,7 @@ from longthought.tables import (
     reported_table1,
     result_name,
     scaling_findings,
+    variant_table,
 )
 from longthought.thoughts import Teacher
 
@@ -67,6 +68,14 @@ def test_findings_count_what_the_table_says():
 def test_comparisons_say_when_nothing_can_be_told():
     table = comparison_table({"a": compare(first(100), first(104)), "b": compare(first(20), first(180))})
     assert table["verdict"].tolist() == ["not distinguishable", "different"]
+
+
+def test_an_ablated_student_is_compared_with_the_distilled_one_of_its_own_seed():
+    reference = np.array([first(200), first(0)])
+    v = ex.Variant("size", "few", 10, 1, SimpleNamespace(label="few, seed 1", examples=(1, 2)), Teacher())
+    graded = {"few, seed 1": SimpleNamespace(correct=first(100)[:, None], mean_tokens=9.0)}
+    row = variant_table([v], graded, reference).iloc[0]
+    assert row["against distilled"].startswith("+50.0 points") and row["training examples"] == 2
 
 
 def curve(label, *points):

@@ -10,8 +10,9 @@ import pytest
 from longthought import artifacts
 from longthought.engines import Sampling, TransformersEngine, batches_by_length
 from longthought.errors import UserError
+from longthought.evaluation import samples as samples_module
 from longthought.evaluation.samples import Samples, read
-from longthought.experiments import Settings, base_examples, main_line, plain_examples, thought_examples
+from longthought.experiments import Settings, base_examples, graded, main_line, plain_examples, thought_examples
 from longthought.models import SMOLLM2, Architecture, load, new_student
 from longthought.problems import generate
 from longthought.thoughts import Teacher, vocabulary
@@ -209,11 +210,21 @@ def test_samples_are_kept_raw_and_graded_when_read(trained):
     artifacts.build([samples], workers=1)
     rows = [json.loads(line) for line in (artifacts.path_of(samples) / "samples.jsonl").read_text().splitlines()]
     assert len(rows) == 48 and not any("verdict" in row for row in rows)
-    graded = read(samples)
-    assert graded.correct.shape == (12, 4)
-    assert (graded.votes[graded.truncated] == -1).all() and not graded.correct[graded.truncated].any()
-    assert (graded.correct == (graded.votes == graded.gold_vote[:, None])).all()
-    assert np.array_equal(graded.tokens.ravel(), [row["tokens"] for row in rows])
+    result = read(samples)
+    assert result.correct.shape == (12, 4)
+    assert (result.votes[result.truncated] == -1).all() and not result.correct[result.truncated].any()
+    assert (result.correct == (result.votes == result.gold_vote[:, None])).all()
+    assert np.array_equal(result.tokens.ravel(), [row["tokens"] for row in rows])
+
+
+def test_answers_drawn_in_parts_join_to_what_one_draw_would_hold(trained, monkeypatch):
+    monkeypatch.setattr(samples_module, "SHARD_ANSWERS", 10)
+    whole = Samples("student", trained, HELD, Sampling(max_tokens=25, temperature=1.0, samples=2))
+    parts = samples_module.shards(whole)
+    assert [len(p.problems) for p in parts] == [5, 5, 2]
+    together = graded({"student": whole}, workers=1)["student"]
+    assert together.problems == HELD and together.correct.shape == (12, 2)
+    assert together.completions[5:10] == read(parts[1]).completions
 
 
 def test_rejection_keeps_only_right_thoughts():
@@ -227,7 +238,7 @@ def test_the_control_sees_as_many_tokens_as_the_distilled_student():
     numbers = {"test_problems": 20, "hidden": 32, "layers": 1, "heads": 2, "seeds": 1, "documents": 100}
     numbers |= {"base_steps": 5, "phase1_steps": 5, "phase2_steps": 40, "thoughts": 60, "batch_size": 8}
     words = {"families": ["congruence"], "languages": ["en", "zh"], "difficulties": ["easy"], "student": "tiny"}
-    rates = {"base_lr": 5e-3, "phase1_lr": 2e-3, "phase2_lr": 4e-3, "slip": 0.05}
+    rates = {"base_lr": 5e-3, "phase1_lr": 2e-3, "phase2_lr": 4e-3, "slip": 0.05, "reflection": 0.5}
     rest = {"max_length": 256, "max_tokens": 60, "device": "cpu", "dtype": "float32", "workers": 1}
     line = main_line(Settings.of(numbers | words | rates | rest), seed=0)
     artifacts.build([line.control, line.distilled], workers=1)

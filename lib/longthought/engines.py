@@ -68,7 +68,7 @@ class TransformersEngine:
     by the sampling seed and the batch's own content, so neither earlier calls nor the global state matter.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, name: str, batch_size: int = 256) -> None:
+    def __init__(self, model: Any, tokenizer: Any, *, name: str, batch_size: int = 96) -> None:
         self.name = name
         self.tokenizer_name = str(getattr(tokenizer, "name_or_path", "") or name)
         self.batch_size = batch_size

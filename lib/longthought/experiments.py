@@ -15,7 +15,7 @@ from typing import Any
 from longthought.artifacts import Artifact, build, digest
 from longthought.engines import Sampling
 from longthought.errors import UserError
-from longthought.evaluation.samples import Graded, Samples, read
+from longthought.evaluation.samples import Graded, Samples, joined, read, shards
 from longthought.evaluation.scaling import Point, one_answer
 from longthought.grading import grade
 from longthought.models import Architecture
@@ -49,6 +49,7 @@ class Settings:
     phase2_steps: int
     thoughts: int
     slip: float
+    reflection: float
     batch_size: int
     max_length: int
     base_lr: float
@@ -69,7 +70,7 @@ class Settings:
     @property
     def teacher(self) -> Teacher:
         """The main teacher: always right in the end, with slips that it notices."""
-        return Teacher(slip=self.slip)
+        return Teacher(slip=self.slip, reflection=self.reflection)
 
     def problems(self, split: str, count: int | None) -> list[Problem]:
         """Problems of one split; see `problems.generate`."""
@@ -446,10 +447,15 @@ def answers(
 
 
 def graded(samples: Mapping[str, Samples], workers: int, label: str = "samples") -> dict[str, Graded]:
-    """Train and sample whatever is missing, side by side, and grade."""
-    artifacts: list[Artifact] = list(samples.values())
+    """Train and sample whatever is missing, side by side, and grade.
+
+    Large sets of answers are drawn in parts, so that several workers share one student's answers, and a run that was
+    stopped goes on where it was.
+    """
+    parts = {name: shards(sample) for name, sample in samples.items()}
+    artifacts: list[Artifact] = [part for own in parts.values() for part in own]
     build(artifacts, workers, label)
-    return {name: read(sample) for name, sample in samples.items()}
+    return {name: joined([read(part) for part in own]) for name, own in parts.items()}
 
 
 def greedy(s: Settings) -> Sampling:

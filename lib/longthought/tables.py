@@ -70,14 +70,18 @@ def by_kind(outcomes: Mapping[str, np.ndarray], problems: Sequence[Problem], kin
 
 
 def variant_table(variants: Sequence[Variant], graded: Mapping[str, Graded], reference: np.ndarray) -> pd.DataFrame:
-    """One row per ablated student, compared pairwise with the distilled student of the same seed (`reference`)."""
+    """One row per ablated student, compared pairwise with the distilled student of its seed.
+
+    `reference` holds the distilled students' outcomes, shape (seeds, problems).
+    """
     rows = []
     for variant in variants:
         own = graded[variant.stage.label]
-        comparison = compare(reference, own.correct[:, 0])
+        comparison = compare(reference[variant.seed], own.correct[:, 0])
         rows.append(
             {
                 "student": variant.name,
+                "seed": variant.seed,
                 "training examples": len(variant.stage.examples),
                 "accuracy": str(rate(own.correct[:, 0])),
                 "mean output tokens": f"{own.mean_tokens:.1f}",
@@ -102,6 +106,7 @@ def ceiling_table(
             {
                 "teacher's errors": variant.group,
                 "wrong thoughts": "rejected" if variant.rejection else "kept",
+                "seed": variant.seed,
                 "thoughts": len(variant.stage.examples),
                 "teacher": str(rate(taught)),
                 "student": str(rate(own)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -22,6 +22,9 @@ from longthought.models import load
 from longthought.problems import Problem
 from longthought.progress import report
 from longthought.training import Stage
+
+SHARD_ANSWERS = 3200
+SHARD_PRETRAINED_ANSWERS = 160
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Samples:
     prompt: str = "{problem}"
     dtype: str = "float32"
     device: str = "cpu"
-    batch_size: int = 256
+    batch_size: int = 96
 
     kind = "samples"
 
@@ -109,6 +112,32 @@ class Graded:
     def mean_tokens(self) -> float:
         """Mean output tokens per answer, truncated ones included."""
         return float(self.tokens.mean())
+
+
+def shards(samples: Samples) -> list[Samples]:
+    """The same answers in parts of consecutive problems, each small enough to be lost without regret.
+
+    On a GPU there is one part, since loading the model again would cost more than it saves.
+    """
+    if samples.device != "cpu":
+        return [samples]
+    most = SHARD_ANSWERS if isinstance(samples.student, Stage) else SHARD_PRETRAINED_ANSWERS
+    size = max(1, most // samples.sampling.samples)
+    return [replace(samples, problems=samples.problems[i : i + size]) for i in range(0, len(samples.problems), size)]
+
+
+def joined(parts: Sequence[Graded]) -> Graded:
+    """The parts of one student's answers as one."""
+
+    def along(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return Graded(
+        parts[0].label,
+        tuple(p for part in parts for p in part.problems),
+        [row for part in parts for row in part.completions],
+        *(along(name) for name in ("correct", "votes", "gold_vote", "tokens", "truncated")),
+    )
 
 
 def read(samples: Samples) -> Graded:
