@@ -75,7 +75,8 @@ def test_an_ablated_student_is_compared_with_the_distilled_one_of_its_own_seed()
     v = ex.Variant("size", "few", 10, 1, SimpleNamespace(label="few, seed 1", examples=(1, 2)), Teacher())
     graded = {"few, seed 1": SimpleNamespace(correct=first(100)[:, None], mean_tokens=9.0)}
     row = variant_table([v], graded, reference).iloc[0]
-    assert row["against distilled"].startswith("+50.0 points") and row["training examples"] == 2
+    assert row["against distilled"] == "different" and row["training examples"] == 2
+    assert row["difference, points"].startswith("+50.0 [") and row["discordant"] == "0 : 100 of 200"
 
 
 def curve(label, *points):
@@ -90,7 +91,7 @@ def test_students_are_matched_only_where_both_were_measured():
     rows = matched_rows(curves)
     assert [r["mean output tokens"] for r in rows] == ["50.0", "100.0"]
     apart = {"control": curve("control", (1, 0.1)), "distilled": curve("distilled", (50, 0.9))}
-    assert [r["second minus first"] for r in matched_rows(apart)] == ["no budget was measured for both"]
+    assert [r["second minus first"] for r in matched_rows(apart)] == ["no budget reached by both"]
     found = scaling_findings(curves)
     assert "distilled minus control at 50.0 tokens" in found["matched_finding"]
     assert set(found) >= {"control_one", "distilled_vote"}

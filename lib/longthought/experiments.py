@@ -313,13 +313,14 @@ def teacher_texts(s: Settings) -> list[dict[str, str]]:
     shown = []
     for language in s.languages:
         problem = max((p for p in s.curriculum()[:60] if p.language == language), key=lambda p: int(p.gold) % 7)
+        plain = replace(s.teacher, reflection=0.0)
         kinds = {
             "phase 1, worked solution": None,
-            "phase 2, long thought": s.teacher,
-            "with many slips": replace(s.teacher, slip=0.4),
-            "without reflection": replace(s.teacher, reflection=0.0),
-            "wrong, by a random slip": replace(s.teacher, accuracy=0.0),
-            "wrong, by a misconception": replace(s.teacher, accuracy=0.0, errors="systematic"),
+            "phase 2, a thought without reflection": plain,
+            "phase 2, a reflective thought": replace(s.teacher, reflection=1.0),
+            "with many slips": replace(s.teacher, slip=0.4, reflection=1.0),
+            "wrong, by a random slip": replace(plain, accuracy=0.0),
+            "wrong, by a misconception": replace(plain, accuracy=0.0, errors="systematic"),
         }
         entry = {"problem": problem.text, "gold": problem.gold}
         for name, teacher in kinds.items():

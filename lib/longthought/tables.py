@@ -41,18 +41,25 @@ def accuracy_table(outcomes: Mapping[str, np.ndarray], graded: Mapping[str, Grad
     return pd.DataFrame(rows)
 
 
+def comparison_cells(c: Comparison) -> dict[str, str]:
+    """A paired comparison as columns: difference in points with its interval, p, discordant pairs."""
+    return {
+        "difference, points": f"{100 * c.difference:+.1f} [{100 * c.low:+.1f}, {100 * c.high:+.1f}]",
+        "p": "< 0.0001" if c.p < 1e-4 else f"{c.p:.4f}",
+        "discordant": f"{c.only_first} : {c.only_second} of {c.n}",
+    }
+
+
+def told_apart(c: Comparison) -> str:
+    """The verdict of a comparison's test in words."""
+    return "different" if c.distinguishable else "not distinguishable"
+
+
 def comparison_table(comparisons: Mapping[str, Comparison]) -> pd.DataFrame:
-    """One row per paired comparison, in points, with the verdict in words."""
+    """One row per paired comparison, with the verdict in words and the test that gave it."""
     return pd.DataFrame(
         [
-            {
-                "comparison": name,
-                "difference, points": f"{100 * c.difference:+.1f} [{100 * c.low:+.1f}, {100 * c.high:+.1f}]",
-                "p": "< 0.0001" if c.p < 1e-4 else f"{c.p:.4f}",
-                "discordant pairs": f"{c.only_first} : {c.only_second} of {c.n}",
-                "test": c.test,
-                "verdict": "different" if c.distinguishable else "not distinguishable",
-            }
+            {"comparison": name, "verdict": told_apart(c)} | comparison_cells(c) | {"test": c.test}
             for name, c in comparisons.items()
         ]
     )
@@ -85,7 +92,8 @@ def variant_table(variants: Sequence[Variant], graded: Mapping[str, Graded], ref
                 "training examples": len(variant.stage.examples),
                 "accuracy": str(rate(own.correct[:, 0])),
                 "mean output tokens": f"{own.mean_tokens:.1f}",
-                "against distilled": str(comparison),
+                "against distilled": told_apart(comparison),
+                **comparison_cells(comparison),
             }
         )
     return pd.DataFrame(rows)
@@ -110,8 +118,8 @@ def ceiling_table(
                 "thoughts": len(variant.stage.examples),
                 "teacher": str(rate(taught)),
                 "student": str(rate(own)),
-                "student minus teacher": str(comparison),
                 "verdict": verdict,
+                **comparison_cells(comparison),
             }
         )
     return pd.DataFrame(rows)
@@ -232,11 +240,11 @@ def matched_rows(curves: Mapping[str, Sequence[Point]]) -> list[dict[str, str]]:
             high = min(max(p.tokens for p in a), max(p.tokens for p in b))
             pair = {"first": first, "second": second}
             if low > high:
-                rows.append(pair | {"mean output tokens": "", "second minus first": "no budget was measured for both"})
+                rows.append(pair | {"mean output tokens": "none", "second minus first": "no budget reached by both"})
                 continue
             for tokens in dict.fromkeys((low, high)):
-                comparison = compare(at_budget(a, tokens), at_budget(b, tokens))
-                rows.append(pair | {"mean output tokens": f"{tokens:.1f}", "second minus first": str(comparison)})
+                c = compare(at_budget(a, tokens), at_budget(b, tokens))
+                rows.append(pair | {"mean output tokens": f"{tokens:.1f}", "second minus first": str(c)})
     return rows
 
 
