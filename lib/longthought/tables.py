@@ -88,12 +88,12 @@ def variant_table(variants: Sequence[Variant], graded: Mapping[str, Graded], ref
         rows.append(
             {
                 "student": variant.name,
-                "seed": variant.seed,
-                "training examples": len(variant.stage.examples),
                 "accuracy": str(rate(own.correct[:, 0])),
-                "mean output tokens": f"{own.mean_tokens:.1f}",
                 "against distilled": told_apart(comparison),
                 **comparison_cells(comparison),
+                "mean output tokens": f"{own.mean_tokens:.1f}",
+                "training examples": len(variant.stage.examples),
+                "seed": variant.seed,
             }
         )
     return pd.DataFrame(rows)
@@ -114,12 +114,12 @@ def ceiling_table(
             {
                 "teacher's errors": variant.group,
                 "wrong thoughts": "rejected" if variant.rejection else "kept",
-                "seed": variant.seed,
-                "thoughts": len(variant.stage.examples),
                 "teacher": str(rate(taught)),
                 "student": str(rate(own)),
                 "verdict": verdict,
                 **comparison_cells(comparison),
+                "thoughts": len(variant.stage.examples),
+                "seed": variant.seed,
             }
         )
     return pd.DataFrame(rows)
