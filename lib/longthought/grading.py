@@ -12,8 +12,6 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-GRADER_VERSION = "exact-1"
-VERDICTS = ("correct", "wrong", "no_answer")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _NESTED_BOXES = 3
 _VISIBLE = re.compile(r"\S")
