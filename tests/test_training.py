@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from longthought import artifacts
 from longthought.engines import Sampling, TransformersEngine, batches_by_length
@@ -182,13 +183,47 @@ def test_same_seed_same_answers_and_counts_are_exact(trained):
     assert all(c.tokens == len(c.text.split()) + (c.finish == "stop") for c in greedy)
 
 
-def test_a_batch_answers_like_one_prompt_at_a_time(trained):
+def _plainly(model, tokenizer, prompt, limit):
+    """The library's own greedy answer to one prompt: (text, tokens)."""
+    ids = torch.tensor([tokenizer(prompt)["input_ids"]])
+    output = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=limit, do_sample=False, top_k=None)
+    new = output[0, ids.shape[1] :].tolist()
+    return tokenizer.decode(new, skip_special_tokens=True), len(new)
+
+
+def test_a_batch_answers_as_the_library_answers_each_prompt_alone(trained):
+    """Prompts of one and of many lengths, alone and repeated, beyond a stride and beyond the room of a cache."""
+    folder = str(artifacts.path_of(trained))
+    untrained = Architecture(hidden=32, layers=2, heads=4, positions=256)
+    longest = 0
+    for make in (lambda: load(folder), lambda: new_student(untrained, WORDS, seed=3)):
+        (plain, tokenizer), (model, _) = make(), make()
+        tokenizer.padding_side = "left"
+        long, short = HELD[0].text, " ".join(HELD[0].text.split()[:3])
+        for prompts in ([p.text for p in HELD], [long], [long] * 3, [short, long, long, short, "find"]):
+            expected = {prompt: _plainly(plain.eval(), tokenizer, prompt, 150) for prompt in set(prompts)}
+            longest = max(longest, *(tokens for _, tokens in expected.values()))
+            for batch_size in (1, 3, 12):
+                engine = TransformersEngine(model, tokenizer, name="t", batch_size=batch_size)
+                answers = engine.generate(prompts, Sampling(max_tokens=150))
+                assert [(a[0].text, a[0].tokens) for a in answers] == [expected[prompt] for prompt in prompts]
+    assert longest == 150
+
+
+def test_samples_follow_the_model_s_own_distribution(trained):
     model, tokenizer = load(str(artifacts.path_of(trained)))
-    greedy = Sampling(max_tokens=25)
-    prompts = [p.text for p in HELD]
-    together = TransformersEngine(model, tokenizer, name="t", batch_size=12).generate(prompts, greedy)
-    alone = TransformersEngine(model, tokenizer, name="t", batch_size=1).generate(prompts, greedy)
-    assert together == alone
+    prompts = [HELD[0].text, HELD[0].text + " " + HELD[1].text]
+    engine = TransformersEngine(model, tokenizer, name="t", batch_size=4000)
+    draws = engine.generate(prompts, Sampling(max_tokens=1, temperature=0.7, samples=4000))
+    for prompt, row in zip(prompts, draws, strict=True):
+        with torch.inference_mode():
+            logits = model(torch.tensor([tokenizer(prompt)["input_ids"]])).logits[0, -1]
+        p = (logits / 0.7).softmax(-1)
+        words = [tokenizer.decode([i], skip_special_tokens=True) for i in range(len(p))]
+        for i in p.topk(3).indices.tolist():
+            if words[i]:
+                seen = sum(c.text == words[i] for c in row) / len(row)
+                assert abs(seen - float(p[i])) < 4 * (float(p[i] * (1 - p[i])) / len(row)) ** 0.5 + 1e-3
 
 
 def test_batches_hold_every_prompt_once_longest_first():
@@ -258,8 +293,14 @@ def test_a_model_name_that_cannot_be_loaded_says_why(name, said, monkeypatch):
 
 
 def test_the_packaged_pretrained_model_answers():
-    model, tokenizer = load(SMOLLM2, dtype="bfloat16")
+    model, tokenizer = load(SMOLLM2)
+    ids = torch.tensor([TransformersEngine(model, tokenizer, name=SMOLLM2)._encode("Say hello.")])
+    plain, _ = load(SMOLLM2)
+    expected = plain.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False)
     engine = TransformersEngine(model, tokenizer, name=SMOLLM2)
-    answers = engine.generate(["What is the capital of France? Answer briefly.", "Say hello."], Sampling(max_tokens=24))
+    questions = ["What is the capital of France? Answer briefly.", "Say hello."]
+    answers = engine.generate(questions * 3, Sampling(max_tokens=24))
+    assert answers[:2] == answers[2:4] == answers[4:]
+    assert answers[1][0].text == tokenizer.decode(expected[0, ids.shape[1] :], skip_special_tokens=True)
     assert "Paris" in answers[0][0].text
     assert all(a[0].tokens == 24 for a in answers if a[0].finish == "length")

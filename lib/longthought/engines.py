@@ -13,6 +13,9 @@ from typing import Any, Protocol
 
 from longthought.errors import UserError
 
+# Tokens between two looks at which rows have ended.
+STRIDE = 32
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -73,6 +76,10 @@ class TransformersEngine:
         self.tokenizer_name = str(getattr(tokenizer, "name_or_path", "") or name)
         self.batch_size = batch_size
         self._model = model.eval()
+        if model.device.type == "cpu":
+            from longthought.decoding import use_grouped_attention
+
+            use_grouped_attention(model)
         self._tokenizer = tokenizer
 
     def _encode(self, prompt: str) -> list[int]:
@@ -116,31 +123,52 @@ class TransformersEngine:
     def _run(self, rows: list[list[int]], sampling: Sampling) -> list[Completion]:
         import torch
 
+        from longthought.decoding import new_cache, read_prompts
+
+        device = self._model.device
         pad, ends = self._tokenizer.pad_token_id, sorted(self._ends())
         width = max(map(len, rows))
-        ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows], device=self._model.device)
-        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self._model.device)
+        ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows], device=device)
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
         options: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         if sampling.temperature > 0:
             # top_k 0 switches off a library default of 50, which would quietly change the distribution.
             options = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
         content = hashlib.sha256(f"{sampling.seed}|{sampling}|{rows}".encode()).digest()
-        with torch.random.fork_rng(devices=[self._model.device] if self._model.device.type == "cuda" else []):
+        answers: list[list[int]] = [[] for _ in rows]
+        alive = list(range(len(rows)))
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.inference_mode():
             torch.manual_seed(int.from_bytes(content[:7], "big"))
-            with torch.inference_mode():
+            cache = new_cache(self._model)
+            read_prompts(self._model, cache, ids, mask)
+            # In strides, so that rows that have ended leave the batch.
+            for drawn in range(0, sampling.max_tokens, STRIDE):
                 output = self._model.generate(
                     input_ids=ids,
                     attention_mask=mask,
-                    max_new_tokens=sampling.max_tokens,
+                    past_key_values=cache,
+                    max_new_tokens=min(STRIDE, sampling.max_tokens - drawn),
                     pad_token_id=pad,
                     eos_token_id=ends,
                     **options,
                 )
-        completions = []
-        for generated in output[:, width:].tolist():
-            end = next((i for i, token in enumerate(generated) if token in ends), None)
-            answer = generated if end is None else generated[:end]
-            text = self._tokenizer.decode(answer, skip_special_tokens=True)
-            stopped = end is not None
-            completions.append(Completion(text, len(answer) + stopped, "stop" if stopped else "length"))
-        return completions
+                going = []
+                for place, new in enumerate(output[:, ids.shape[1] :].tolist()):
+                    end = next((i for i, token in enumerate(new) if token in ends), None)
+                    answers[alive[place]] += new if end is None else new[: end + 1]
+                    if end is None:
+                        going.append(place)
+                if not going:
+                    break
+                keep = torch.tensor(going, device=device)
+                if len(going) < len(alive):
+                    cache.batch_select_indices(keep)
+                alive = [alive[place] for place in going]
+                mask = torch.nn.functional.pad(mask[keep], (0, output.shape[1] - ids.shape[1]), value=1)
+                ids = output[keep]
+        return [self._completion(answer, ends) for answer in answers]
+
+    def _completion(self, answer: list[int], ends: list[int]) -> Completion:
+        stopped = bool(answer) and answer[-1] in ends
+        text = self._tokenizer.decode(answer[:-1] if stopped else answer, skip_special_tokens=True)
+        return Completion(text, len(answer), "stop" if stopped else "length")
