@@ -15,6 +15,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import datasets
+import numpy as np
 import torch
 import transformers
 from rich.console import Console
@@ -23,7 +24,7 @@ from trl import SFTConfig, SFTTrainer
 
 from longthought import artifacts
 from longthought.engines import Sampling, TransformersEngine
-from longthought.evaluation.scaling import _maj_curve, maj_curve
+from longthought.evaluation.scaling import maj_curves
 from longthought.experiments import plain_examples, thought_examples
 from longthought.models import SMOLLM2, Architecture, load, new_student
 from longthought.problems import generate
@@ -117,13 +118,19 @@ def sampling(console_rows: list[tuple[str, str, str, str]]) -> None:
 
 
 def votes(console_rows: list[tuple[str, str, str, str]]) -> None:
-    """maj@k for 500 problems of 64 samples, every k, exact."""
-    generator = torch.Generator().manual_seed(0)
-    answers = (torch.rand((500, 64), generator=generator) ** 2 * 12).long() - 1
-    _maj_curve.cache_clear()
+    """maj@k for 500 problems of 64 samples, every k, exact; no two problems have the same counts of answers."""
+    generator = np.random.default_rng(0)
+    answers = []
+    counts: set[tuple[int, ...]] = set()
+    while len(answers) < 500:
+        # Few to many different answers, as easy and hard problems have.
+        row = generator.choice(40, p=generator.dirichlet(np.full(40, 0.3)), size=64)
+        pattern = (int((row == 0).sum()), *sorted(np.bincount(row)))
+        if row.min() == 0 and pattern not in counts:
+            counts.add(pattern)
+            answers.append(row.tolist())
     started = time.perf_counter()
-    for row in answers.tolist():
-        maj_curve(row, 0)
+    maj_curves(answers, [0] * len(answers), range(1, 65))
     console_rows.append(("maj@1..64", "500 problems x 64 samples", f"{time.perf_counter() - started:.2f} s", ""))
 
 

@@ -1,6 +1,10 @@
 """Votes and budgets against brute force, and the invariants that a cheating curve would break."""
 
+import time
+from collections import Counter
+from fractions import Fraction
 from itertools import combinations
+from math import comb
 
 import numpy as np
 import pytest
@@ -8,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longthought.errors import UserError
+from longthought.evaluation import scaling
 from longthought.evaluation.samples import Graded
 from longthought.evaluation.scaling import (
     at_budget,
     maj_at_k,
     maj_curve,
+    maj_curves,
     one_answer,
     pass_at_k,
     truncation_curve,
@@ -73,6 +79,75 @@ def test_more_votes_than_samples_are_an_error(k):
         maj_at_k([0, 1, 0], 0, k)
     with pytest.raises(ValueError, match="at least"):
         pass_at_k(2, 3, k)
+
+
+def exactly(gold, others, abstentions):
+    """maj@k for every k in rational numbers, counting ways by (rivals in the tie, votes drawn)."""
+    n = gold + sum(others) + abstentions
+    won = [Fraction(0)] * (n + 1)
+    for t in range(1, gold + 1):
+        ways = {(0, 0): 1}
+        for size in (*others, *[1] * abstentions):
+            grown = Counter()
+            for (ties, drawn), count in ways.items():
+                for more in range(min(size, t) + 1):
+                    grown[ties + (more == t), drawn + more] += count * comb(size, more)
+            ways = grown
+        for (ties, drawn), count in ways.items():
+            won[t + drawn] += Fraction(comb(gold, t) * count, ties + 1)
+    return [float(w / comb(n, k)) for k, w in enumerate(won)][1:]
+
+
+@pytest.mark.parametrize(
+    ("gold", "others"),
+    [
+        (30, (30, 30)),
+        (7, (1,) * 20 + (2,) * 10 + (5, 7, 9)),
+        (12, (13, 12, 11, 8, 4, 2, 1, 1, 1)),
+        (60, ()),
+        (1, (2,) * 29),
+    ],
+)
+def test_large_votes_lose_no_precision(gold, others):
+    votes = [0] * gold + [name for name, size in enumerate(others, 1) for _ in range(size)]
+    assert np.abs(maj_curve(votes, 0) - exactly(gold, others, 0)).max() < 1e-12
+
+
+def test_the_largest_exact_vote_is_still_a_probability():
+    n = scaling.EXACT_SAMPLES
+    even = maj_curve([0] * (n // 2) + [1] * (n // 2), 0)
+    assert np.abs(even - 0.5).max() < 1e-12
+    alone = maj_curve([0] * 3 + [-1] * (n - 3), 0)
+    assert np.allclose(alone, [pass_at_k(3, n, k) for k in range(1, n + 1)], atol=1e-12)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(st.integers(-1, 5), min_size=6, max_size=20), min_size=1, max_size=12))
+def test_many_problems_at_once_are_each_alone(rows):
+    gold = [i % 3 for i in range(len(rows))]
+    together = maj_curves(rows, gold, [1, 2, 6])
+    for row, right, curve in zip(rows, gold, together, strict=True):
+        assert np.allclose(curve, maj_curve(row, right)[[0, 1, 5]], atol=1e-12)
+
+
+def test_beyond_the_stated_size_random_subsets_agree_with_the_exact_vote(monkeypatch):
+    rng = np.random.default_rng(3)
+    rows = [rng.choice(6, p=p, size=40).tolist() for p in rng.dirichlet(np.ones(6), size=8)]
+    rows += [[0] * 5 + [-1] * 35, [-1] * 40, list(range(40))]
+    gold, ks = [0] * len(rows), [1, 2, 3, 8, 21, 40]
+    exact = maj_curves(rows, gold, ks)
+    monkeypatch.setattr(scaling, "EXACT_SAMPLES", 39)
+    drawn = maj_curves(rows, gold, ks)
+    assert np.array_equal(drawn, maj_curves([row[::-1] for row in rows], gold, ks))
+    assert 0 < np.abs(drawn - exact).max() < 4 * 0.5 / np.sqrt(scaling.MONTE_CARLO_DRAWS)
+
+
+def test_500_problems_of_64_samples_take_less_than_a_second():
+    rng = np.random.default_rng(0)
+    rows = [rng.choice(40, p=p, size=64).tolist() for p in rng.dirichlet(np.full(40, 0.3), size=500)]
+    started = time.process_time()
+    maj_curves(rows, [0] * 500, range(1, 65))
+    assert time.process_time() - started < 1
 
 
 @given(st.integers(1, 8).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n), st.integers(1, n))))
