@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -15,7 +16,10 @@ import pytest
 from plotly.subplots import make_subplots
 
 from longthought import display as lt
-from longthought.statistics import compare, wilson
+from longthought.evaluation.scaling import Point
+from longthought.lint import typed_in, typed_results
+from longthought.statistics import Expected, compare, compare_counts, wilson
+from longthought.tables import comparison_table, expected_rate, points_table, reported_table1
 
 HOSTILE = '<script>alert(1)</script></div>$x^2$ & "quoted"'
 
@@ -169,3 +173,151 @@ def test_log_axes_are_labelled_in_full(shown: list[dict[str, Any]]) -> None:
     assert {"20", "50", "100"} <= set(words(shown[0][lt.FIGURE]["svg"]).split())
     assert "20" in shown[0][lt.FIGURE]["figure"]["layout"]["xaxis"]["ticktext"]
     assert figure.layout.xaxis.tickvals is None
+
+
+# --- no rate without its count and interval ---
+
+ROOT = Path(__file__).parent.parent
+GAIN = compare([True, False, False], [True, True, False])
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        ({"student": ["a"], "score": ["61.0%"]}, "table 't', column 'score', row 1: '61.0%' has no count and interval"),
+        ({"score": ["122/200 = 61.0%"]}, "no count and interval"),
+        ({"score": ["61.0% [54.1, 67.5]"]}, "no count and interval"),
+        ({"score": ["122/200 = 61.0% [54.1, 67.5] and 12%"]}, "no count and interval"),
+        ({"score": ["sixty or 61 percent"]}, "no count and interval"),
+        ({"accuracy": ["122/200"]}, "no count and interval"),
+        ({"accuracy": ["0.61"]}, "no count and interval"),
+        ({"accuracy": [0.61]}, "no count and interval"),
+        ({"percent": [61], "low": [54.1]}, "no count and interval"),
+        ({"finding": ["accuracy of 0.61 at best"]}, "no count and interval"),
+        ({"finding": ["it gains +3.3 points"]}, "no count and interval"),
+        ({"difference, points": ["+3.3"], "p": ["0.5"]}, "no interval and p"),
+        ({"difference, points": ["+3.3 [-20.5, +26.6]"]}, "no interval and p"),
+        ({"difference": [0.03]}, "no interval and p"),
+        ({"accuracy (reported)": ["85.5%"]}, "no count and interval"),
+    ],
+)
+def test_a_bare_rate_is_not_published(shown: list[dict[str, Any]], frame: dict[str, list[Any]], reason: str) -> None:
+    with pytest.raises(ValueError) as error:
+        lt.show_table(pd.DataFrame(frame), "t", "A table")
+    assert reason in str(error.value) and "\n" not in str(error.value)
+    assert shown == []
+
+
+def test_a_caption_and_the_data_of_a_figure_are_read_too(shown: list[dict[str, Any]]) -> None:
+    with pytest.raises(ValueError, match="table 't': its caption holds 61%"):
+        lt.show_table(pd.DataFrame({"n": [1]}), "t", "It reaches 61%.")
+    figure = go.Figure(go.Bar(x=["a"], y=[61]))
+    with pytest.raises(ValueError, match=r"data of figure 'f', column 'percent', row 1: '61\.0' has no count"):
+        lt.show_figure(figure, pd.DataFrame({"percent": [61.0]}), "f", "One bar")
+    assert shown == []
+    row = {"percent": [61.0], "low": [54.1], "high": [67.5], "n": [200]}
+    lt.show_figure(figure, pd.DataFrame(row), "f", "One bar with its 95% interval")
+
+
+@pytest.mark.parametrize("value", ["61%", "a gain of 2.5 percentage points", 0.61, "34/200 = 17.0%"])
+def test_a_bare_result_is_not_published(shown: list[dict[str, Any]], value: object) -> None:
+    with pytest.raises(ValueError, match=r"result 'accuracy' holds .* without count and interval"):
+        lt.publish("accuracy", value)
+    assert shown == []
+
+
+def test_what_statistics_prints_is_published(shown: list[dict[str, Any]]) -> None:
+    complete = [wilson(122, 200), Expected(121.6, 200, 0.577, 0.637), GAIN, compare_counts(12, 30, 13, 30)]
+    for value in complete:
+        lt.publish("accuracy", value)
+        lt.show_table(pd.DataFrame({"finding": [f"from {value} to {value}, see there"]}), "t", "Intervals are 95%.")
+    lt.show_table(pd.DataFrame({"accuracy": [str(wilson(0, 9)), "none"], "n": [9, 0]}), "t", "A table")
+    lt.show_table(comparison_table({"a": GAIN}), "t", "A table")
+    lt.show_table(reported_table1(), "t", "As reported")
+    lt.show_table(
+        pd.DataFrame(
+            {"student": ["100% reflective"], "problem": ["What is 20% of 5?"], "share (parameter)": ["5%"]}
+            | {"claim (verbatim)": ["up by 9%"], "truncated": ["0/600"]}
+        ),
+        "t",
+        "Not results",
+    )
+
+
+def test_an_expectation_is_not_rounded_to_a_count() -> None:
+    values = np.array([0.25, 1.0, 0.5])
+    point = Point("a", "maj@4", 10.0, float(values.mean()), 0.1, 0.9, values)
+    assert str(expected_rate(point)) == "1.8/3 = 58.3% [10.0, 90.0]"
+    counted = Point("a", "one answer", 10.0, 2 / 3, 0.1, 0.9, np.array([1.0, 1.0, 0.0]))
+    assert str(expected_rate(counted)).startswith("2/3 = 66.7%")
+    assert points_table([point, counted])["accuracy"].tolist() == [str(expected_rate(p)) for p in (point, counted)]
+
+
+# --- no result typed by hand ---
+
+
+def sources() -> list[Path]:
+    return [*(ROOT / "book").glob("*.md"), *(ROOT / "notebooks").glob("*.ipynb"), ROOT / "README.md"]
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: path.name)
+def test_the_book_types_no_result(path: Path) -> None:
+    assert typed_results(path) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Distilled reaches 61.0% of them.", "'61.0%'"),
+        ("It gains 12 percentage points", "'12 percentage points'"),
+        ("It gains +3.3 points.", "'+3.3 points'"),
+        ("It solves 13/30 of AIME.", "'13/30'"),
+        ("In code `61%`, or $61\\%$", "'61%'"),
+        ("Beside a role, {run}`a.b`, 61%", "'61%'"),
+        (":::{note}\nIt is 61%.\n:::", "'61%'"),
+        ("```{run-card} a\n```\n\n61%\n\n```console\n```", "'61%'"),
+        ("Bare {run}`a.b|value` here.\n\n{run}`a.b`", "{run}`a.b|value` stands without its interval"),
+    ],
+)
+def test_a_typed_result_is_found(text: str, words: str) -> None:
+    found = [message for _, message in typed_in(text)]
+    assert found and found[0].startswith(words) and "\n" not in found[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{reported}`85.5%` and {run}`a.b`, or {run}`a.b|value`",
+        "All intervals are 95%\n  intervals, tests at the 5% level with 80% power.",
+        "In 2024/11, see https://example.org/1%20x or [this](a%20b.md)",
+        "A share of $1/12$ or `1/12`\n\n```console\n$ echo 61%\n```",
+        "```{figure} a.png\n:width: 80%\n```",
+    ],
+)
+def test_what_is_no_result_may_be_typed(text: str) -> None:
+    assert list(typed_in(text)) == []
+
+
+def test_a_notebook_is_read_cell_by_cell(tmp_path: Path) -> None:
+    plain = {"output_type": "stream", "name": "stdout", "text": ["It reached 61%\n"]}
+    progress = {"output_type": "stream", "name": "stderr", "text": ["61%|###\n"]}
+    table = {"output_type": "display_data", "data": {"text/html": '<div class="lt-table-box">', "text/plain": "61%"}}
+    cells = [
+        {"cell_type": "markdown", "source": ["Fine.\n", "\n", "About 61% of them."]},
+        {"cell_type": "code", "source": "print(61)", "outputs": [progress, table, plain]},
+    ]
+    path = tmp_path / "n.ipynb"
+    path.write_text(json.dumps({"cells": cells}))
+    typed, printed = typed_results(path)
+    assert typed.startswith("cell 0, line 3: '61%' is typed by hand: name the result with {run}")
+    assert printed.startswith("cell 1: '61%' is printed without count and interval")
+
+
+def test_a_typed_result_stops_the_build(tmp_path: Path) -> None:
+    from types import SimpleNamespace
+
+    bookext = pytest.importorskip("longthought.bookext")
+    (tmp_path / "index.md").write_text("# A book\n\nIt is 61% right.\n")
+    env = SimpleNamespace(found_docs={"index"}, doc2path=lambda name: str(tmp_path / f"{name}.md"))
+    with pytest.raises(bookext.TypedResult, match=r"^index.md, line 3: '61%' is typed by hand"):
+        bookext.refuse_typed_results(SimpleNamespace(srcdir=tmp_path), env, [])

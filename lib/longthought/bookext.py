@@ -3,7 +3,8 @@
 Jupyter Book reads executed notebooks; this module draws the figures in them (MyST-NB would drop them), lets prose
 name a result instead of typing it ({run}), marks what the report claims ({reported}), and brings a figure or the
 record of a run to another page. Before a page is read it checks that each executed notebook is the finished one that
-its run record describes, so a half-done run cannot pass for a result. Everything works without a network.
+its run record describes, so a half-done run cannot pass for a result, and that no prose types a result by hand.
+Everything works without a network.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from longthought.display import FIGURE, PLOTLY, PROVENANCE, RESULT, UNTYPESET, csv_link
+from longthought.lint import typed_results
+from longthought.statistics import LEVEL, NOT_DISTINGUISHABLE, format_difference, percent
 
 FOLDED = {"parameters": "Parameters", "versions": "Versions", "platform": "Machine", "provenance": "Provenance"}
 SOURCE = "Huang et al. 2024, arXiv 2411.16489"
@@ -129,6 +132,21 @@ def _trouble(runs: Path, notebook: str) -> str | None:
     return None
 
 
+class TypedResult(SphinxError):
+    """A result that prose types by hand."""
+
+    category = "Typed result"
+
+
+def refuse_typed_results(app: Sphinx, env: Any, docnames: Sequence[str]) -> None:
+    """Stop the build when the prose of a page types a result instead of naming it."""
+    for name in sorted(env.found_docs):
+        path = Path(env.doc2path(name))
+        found = typed_results(path)
+        if found:
+            raise TypedResult(f"{path.relative_to(app.srcdir)}, {found[0]}")
+
+
 def _git(record: Mapping[str, Any]) -> str:
     git = record.get("git") or {}
     return str(git.get("revision", "unknown"))[:12] + (" with local changes" if git.get("dirty") else "")
@@ -139,21 +157,20 @@ def _date(record: Mapping[str, Any]) -> str:
 
 
 def _short(result: Mapping[str, Any], interval: bool) -> str:
-    """Less of a result than its full text, with or without the interval; other results than ours stay as they are."""
+    """A comparison without its test, or the bare figure; rates keep their count, other results than ours everything."""
     data = result.get("data")
-    if not isinstance(data, dict) or "low" not in data:
+    if not isinstance(data, dict) or "low" not in data or not {"difference", "k"} & set(data):
         return str(result["text"])
-    low, high = 100 * data["low"], 100 * data["high"]
-    if "difference" in data:
-        verdict = "; not distinguishable" if data["p"] >= 0.05 else ""
-        text = f"{100 * data['difference']:+.1f} points"
-        return f"{text} [{low:+.1f}, {high:+.1f}]{verdict}" if interval else text
-    text = f"{100 * data['k'] / data['n']:.1f}%"
-    return f"{text} [{low:.1f}, {high:.1f}]" if interval else text
+    if "k" in data:
+        return str(result["text"]) if interval else percent(data["k"] / data["n"])
+    text = format_difference(data["difference"], data["low"], data["high"])
+    if not interval:
+        return text.partition(" [")[0]
+    return text if data["p"] < LEVEL else f"{text}; {NOT_DISTINGUISHABLE}"
 
 
 class RunRole(SphinxRole):
-    """{run}`notebook.name`; with |short after the name without counts and test, with |value the bare figure."""
+    """{run}`notebook.name`; with |short after the name a comparison without its test, with |value the bare figure."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """The number as the run printed it, or a warning, which fails the build under -W."""
@@ -353,6 +370,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("run-card", RunCard)
     app.connect("builder-inited", refuse_bad_runs)
     app.connect("builder-inited", copy_static)
+    app.connect("env-before-read-docs", refuse_typed_results)
     app.connect("html-page-context", add_scripts)
     app.add_css_file("longthought/longthought.css")
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -28,6 +28,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator, PercentFormatter
 
+from longthought.lint import check_result, check_table
+
 FIGURE = "application/vnd.longthought.figure+json"
 RESULT = "application/vnd.longthought.result+json"
 PROVENANCE = "application/vnd.longthought.provenance+json"
@@ -46,8 +48,9 @@ _MARKERS = {"circle": "o", "square": "s", "diamond": "D", "cross": "P", "x": "X"
 
 
 def show_figure(figure: go.Figure, data: pd.DataFrame, name: str, caption: str) -> None:
-    """Publish a figure under `name` with the data that it shows."""
+    """Publish a figure under `name` with the data that it shows. Raises ValueError for rates without intervals."""
     _check_name(name)
+    check_table(data, f"data of figure {name!r}", caption)
     figure = go.Figure(figure)
     figure.layout.template = go.layout.Template(_template())
     for axis in (*figure.select_xaxes(), *figure.select_yaxes()):
@@ -61,9 +64,13 @@ def show_figure(figure: go.Figure, data: pd.DataFrame, name: str, caption: str) 
 
 
 def show_table(frame: pd.DataFrame, name: str, caption: str) -> None:
-    """Publish a table under `name`; wide ones scroll sideways inside their own box."""
+    """Publish a table under `name`; wide ones scroll sideways inside their own box.
+
+    Raises ValueError for a cell with a rate or a comparison that lacks its count or interval, see `longthought.lint`.
+    """
     _check_name(name)
     flat = _flat(frame)
+    check_table(flat, f"table {name!r}", caption)
     head = "".join(_heading(str(column), flat.dtypes.iloc[at]) for at, column in enumerate(flat.columns))
     rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in flat.itertuples(index=False, name=None))
     html = (
@@ -95,8 +102,12 @@ def show_samples(samples: Sequence[Mapping[str, str]], name: str, caption: str) 
 
 
 def publish(name: str, value: object, note: str = "") -> None:
-    """Publish one result, invisibly, for prose that names it. Refuses a value that is not a finite number."""
+    """Publish one result, invisibly, for prose that names it.
+
+    Raises ValueError for a number that is not finite, and for a rate or a comparison without its count or interval.
+    """
     _check_name(name)
+    check_result(name, value)
     data: object = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
     result = {"name": name, "text": str(value), "note": note, "data": _json_safe(data)}
     display({RESULT: result}, raw=True)

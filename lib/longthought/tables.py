@@ -14,7 +14,19 @@ from longthought.evaluation.samples import Graded
 from longthought.evaluation.scaling import Point, at_budget
 from longthought.experiments import Line, Settings, Variant
 from longthought.problems import Problem
-from longthought.statistics import Comparison, Rate, clustered_interval, compare, rate, wilson
+from longthought.statistics import (
+    Comparison,
+    Expected,
+    Rate,
+    clustered_interval,
+    compare,
+    format_difference,
+    format_interval,
+    format_p,
+    rate,
+    verdict,
+    wilson,
+)
 
 
 def by_seed(graded: Mapping[str, Graded], names: Sequence[str], lines: Sequence[Line]) -> dict[str, np.ndarray]:
@@ -44,15 +56,15 @@ def accuracy_table(outcomes: Mapping[str, np.ndarray], graded: Mapping[str, Grad
 def comparison_cells(c: Comparison) -> dict[str, str]:
     """A paired comparison as columns: difference in points with its interval, p, discordant pairs."""
     return {
-        "difference, points": f"{100 * c.difference:+.1f} [{100 * c.low:+.1f}, {100 * c.high:+.1f}]",
-        "p": "< 0.0001" if c.p < 1e-4 else f"{c.p:.4f}",
+        "difference, points": format_difference(c.difference, c.low, c.high, unit=""),
+        "p": format_p(c.p).removeprefix("= "),
         "discordant": f"{c.only_first} : {c.only_second} of {c.n}",
     }
 
 
 def told_apart(c: Comparison) -> str:
     """The verdict of a comparison's test in words."""
-    return "different" if c.distinguishable else "not distinguishable"
+    return verdict(c)
 
 
 def comparison_table(comparisons: Mapping[str, Comparison]) -> pd.DataFrame:
@@ -107,16 +119,16 @@ def ceiling_table(
     for variant in variants:
         taught, own = np.array(teachers[variant.stage.label]), graded[variant.stage.label].correct[:, 0]
         comparison = compare(taught, own)
-        verdict = "not distinguishable"
+        outcome = told_apart(comparison)
         if comparison.distinguishable:
-            verdict = "student surpasses its teacher" if comparison.difference > 0 else "student stays below"
+            outcome = "student surpasses its teacher" if comparison.difference > 0 else "student stays below"
         rows.append(
             {
                 "teacher's errors": variant.group,
                 "wrong thoughts": "rejected" if variant.rejection else "kept",
                 "teacher": str(rate(taught)),
                 "student": str(rate(own)),
-                "verdict": verdict,
+                "verdict": outcome,
                 **comparison_cells(comparison),
                 "thoughts": len(variant.stage.examples),
                 "seed": variant.seed,
@@ -173,10 +185,15 @@ def points_table(points: Sequence[Point]) -> pd.DataFrame:
     )
 
 
-def expected_rate(point: Point) -> Rate:
-    """A point as a rate: an expected number of right problems (rounded) of all, with the point's own interval."""
-    n = len(point.per_problem)
-    return Rate(round(point.accuracy * n), n, point.low, point.high)
+def expected_rate(point: Point) -> Rate | Expected:
+    """A point as a rate with its own interval: a count where each problem is right or wrong, else an expectation.
+
+    maj@k is a chance for every problem, so its sum over problems is no whole number and is not rounded to one.
+    """
+    n, right = len(point.per_problem), float(point.accuracy * len(point.per_problem))
+    if np.isin(point.per_problem, (0, 1)).all():
+        return Rate(round(right), n, point.low, point.high)
+    return Expected(right, n, point.low, point.high)
 
 
 def problem_table(problems: Sequence[Problem]) -> pd.DataFrame:
@@ -291,7 +308,7 @@ def reported_table1() -> pd.DataFrame:
                     "model": row["model"],
                     "benchmark": row["benchmark"],
                     "accuracy (reported)": f"{row['k']}/{n}" if row["k"] else f"{row['percent']}%",
-                    "95% interval (computed here)": f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]{note}",
+                    "95% interval (computed here)": format_interval(interval.low, interval.high) + note,
                     "mean output tokens (reported)": row["mean_tokens"],
                     "source": row["source"],
                 }
