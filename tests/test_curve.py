@@ -151,9 +151,9 @@ def test_logs_as_other_tools_wrote_them(name, options, accuracy, tokens, verdict
 
 def test_what_a_log_does_not_say_is_said():
     notes = " ".join(study(REAL / "samples_lm_eval.jsonl", tokenizer="words").notes)
-    assert "2 golds were whole solutions" in notes
-    assert "2 rows that repeat the same answers for another filter" in notes
-    assert "6 answers whose log does not say if they were cut off" in notes
+    assert "(boxed, or after ####) was taken (2)" in notes
+    assert "another filter of the harness were passed over (2)" in notes
+    assert "none of them counts as truncated (6)" in notes
     with pytest.raises(UserError, match="does not count tokens: name a tokenizer with --tokenizer"):
         study(REAL / "samples_lm_eval.jsonl")
 
@@ -186,7 +186,7 @@ def test_an_inspect_log_as_json_with_thoughts_attachments_and_errors(write):
     assert group.label == "m/x"
     assert group.verdicts == {"wrong": 1, "correct": 3, "truncated": 1, "no_answer": 1}
     assert [t.tolist() for t in group.tokens] == [[9, 5, 5, 0], [5, 5]]
-    assert "1 samples ended in an error" in " ".join(found.notes)
+    assert "at the tokens that the log gives (1)" in " ".join(found.notes)
     assert "only the tokens of their last output count" in " ".join(found.notes)
     lost = write(inspect_log(inspect_sample("attachment://gone")), name="lost.json")
     with pytest.raises(UserError, match="attachment that the log does not hold"):
@@ -208,7 +208,10 @@ def test_an_eval_file_packed_the_old_way_and_a_broken_one(tmp_path):
         archive.writestr("header.json", json.dumps({"eval": {"model": "m"}}))
         archive.writestr("samples/a b_epoch_1.json", json.dumps(inspect_sample("\\boxed{6}")))
         archive.writestr("_journal/summaries/1.json", "[]")
-    assert study(path).curves[0].group.verdicts == {"correct": 1}
+    found = study(path)
+    assert found.curves[0].group.verdicts == {"correct": 1}
+    assert "did not finish well" in " ".join(found.notes)
+    assert "did not finish well" not in " ".join(study(REAL / "inspect.eval").notes)
     whole = (REAL / "inspect.eval").read_bytes()
     broken = tmp_path / "broken.eval"
     with zipfile.ZipFile(REAL / "inspect.eval") as archive:
@@ -235,6 +238,7 @@ def test_tokens_are_counted_by_the_tokenizer_that_is_named(tmp_path, write):
     assert logs.token_counter("words")(["a b  c", ""]) == [3, 0]
     word_tokenizer(["so"]).save_pretrained(tmp_path)
     (tmp_path / STUDENT_MARK).write_text("{}")
+    assert logs.token_counter(str(tmp_path))(["\ud800 so"]) == [2]
     assert logs.token_counter(str(tmp_path))(["so so \\boxed{1}", "so"]) == [3, 1]
     found = study(write(row(tokens=99), row(tokens=99)), tokenizer=str(tmp_path), tokenizer_label="the student's")
     assert points(found)["one answer"].tokens == 2 and found.tokens_from == "the student's"
@@ -301,6 +305,8 @@ def test_files_can_be_groups(write):
         ([row(tokens="many")], 'tokens must be a whole number from 0, not "many"'),
         ([row(tokens=-1)], "tokens must be"),
         ([row(tokens=2.5)], "tokens must be"),
+        ([row(tokens=10**30)], "tokens must be"),
+        (['{"problem_id": "a", "gold": ' + "9" * 5000 + "}"], "cannot be read here"),
         ([row(gold=None)], "the gold must be a text or a number"),
         ([row(gold=" ")], "the gold must be"),
         ([row(problem=None)], "problem_id must be"),

@@ -44,6 +44,7 @@ _RESAMPLES = 20  # of each problem's samples; of those the bootstrap over proble
 _FEWER_RESAMPLES = 5  # where votes of one problem take tens of milliseconds
 _MANY_SAMPLES = 128
 _BATCH = 256
+_BAR_FROM_ANSWERS = 5000
 PLOTS = (".html", ".json", ".csv", ".png", ".svg", ".pdf")
 
 
@@ -137,14 +138,14 @@ def study(paths: Sequence[Path], options: Options) -> Study:
         curves.append(measured(group, options))
     comparisons, notes = compared(groups, options)
     if options.tokenizer:
-        tokens_from = options.tokenizer_label or f"the tokenizer {plain(options.tokenizer)}"
+        tokens_from = plain(options.tokenizer_label) or f"the tokenizer {plain(options.tokenizer)}"
         if options.tokenizer == "words":
             tokens_from = "words between spaces (not tokens)"
     else:
-        tokens_from = options.tokenizer_label or "as counted by the log"
+        tokens_from = plain(options.tokenizer_label) or "as counted by the log"
         if len(groups) > 1 and not options.tokenizer_label:
             notes.append("budgets are in tokens of whatever tokenizer each log used; --tokenizer counts all with one")
-    notes = [f"{count} {text}" for text, count in remarks.items()] + _notes(groups) + notes
+    notes = [f"{text} ({count})" for text, count in remarks.items()] + _notes(groups) + notes
     return Study(curves, comparisons, tokens_from, notes, options.seed)
 
 
@@ -255,17 +256,18 @@ def measured(group: Group, options: Options) -> Curve:
     caps = _caps(group, options.caps)
     rng = np.random.default_rng(options.seed)
     resamples = 1 if group.samples[1] == 1 else _RESAMPLES if group.samples[1] <= _MANY_SAMPLES else _FEWER_RESAMPLES
+    slow = resamples > 1 and sum(map(len, group.correct)) >= _BAR_FROM_ANSWERS
     bare = _points(group, ks, caps)
     passes = _passes(group, ks) if options.passes else []
     pools: list[list[np.ndarray]] = [[] for _ in (*bare, *passes)]
     for number in range(resamples):
-        if resamples > 1:
+        if slow:
             report(f"bootstrap of {group.label}", number, resamples)
         again = _resampled(group, rng) if resamples > 1 else group
         others = [*_points(again, ks, caps), *(_passes(again, ks) if passes else [])]
         for pool, point in zip(pools, others, strict=True):
             pool.append(point.per_problem)
-    if resamples > 1:
+    if slow:
         report(f"bootstrap of {group.label}", resamples, resamples)
     banded = []
     for point, pool in zip((*bare, *passes), pools, strict=True):

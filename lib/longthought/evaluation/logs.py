@@ -32,6 +32,7 @@ FORMATS = ("longthought", "lm-eval", "inspect", "lighteval")
 CUT_OFF = frozenset({"length", "max_tokens", "model_length"})
 _BAR_FROM_BYTES = 5_000_000
 _LABEL = 60
+_MOST_TOKENS = 10**9
 _ZSTANDARD = 93
 _SAMPLE = re.compile(r"samples/.+_epoch_\d+(?:/sample)?\.json")
 _MISSING = object()
@@ -180,6 +181,9 @@ def _lm_eval(path: Path, wanted: Wanted) -> Iterator[Answer]:
 def _inspect(path: Path, wanted: Wanted) -> Iterator[Answer]:
     head, samples = _inspect_zip(path) if zipfile.is_zipfile(path) else _inspect_json(path)
     spec = _mapping(head.get("eval"))
+    if head.get("status") != "success":
+        status = plain(head.get("status") or "unknown", 20)
+        wanted.remarks[f"files whose evaluation did not finish well, status {status}"] += 1
     for where, sample in samples:
         for field in ("id", "target", "output"):
             if field not in sample:
@@ -423,7 +427,9 @@ def token_counter(name: str) -> Callable[[Sequence[str]], list[int]]:
         raise UserError(f"--tokenizer {name!r} could not be loaded ({plain(error, 120)})") from error
 
     def count(texts: Sequence[str]) -> list[int]:
-        return [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
+        # JSON can hold halves of characters, which tokenizers refuse.
+        whole = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        return [len(ids) for ids in tokenizer(whole, add_special_tokens=False)["input_ids"]]
 
     return count
 
@@ -481,7 +487,7 @@ def _name(value: object, field: str, where: str) -> str:
 def _tokens(value: object, where: str) -> int | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_TOKENS:
         raise UserError(f"{where}: tokens must be a whole number from 0, not {plain(json.dumps(value), 30)}")
     return value
 
