@@ -542,6 +542,9 @@ def figure(found: Study) -> Any:
                 x=[p.tokens for p in curve.passes], y=[100 * p.accuracy for p in curve.passes], mode="lines",
                 name=f"{name}, pass@k", line={"color": colour, "dash": "dot"}, legendgroup=str(i),
             )  # fmt: skip
+    # Left alone, plotly writes 20 as a lone 2.
+    ticks = [digit * 10**power for power in range(10) for digit in (1, 2, 5)]
+    drawn.update_xaxes(tickvals=ticks, ticktext=[f"{tick:,}" for tick in ticks])
     drawn.update_layout(
         xaxis={"title": f"mean output tokens per problem, log ({escape(found.tokens_from)})", "type": "log"},
         yaxis={"title": "accuracy, % of problems", "range": [0, 102]},
