@@ -162,7 +162,7 @@ def graded(votes, tokens, gold=0, truncated=None):
     cut = np.zeros(votes.shape, bool) if truncated is None else np.array(truncated)
     problems = tuple(Problem(str(i), "q", "0") for i in range(len(votes)))
     gold_vote = np.full(len(votes), gold)
-    return Graded("m", problems, [], (votes == gold) & ~cut, votes, gold_vote, np.array(tokens), cut)
+    return Graded("m", problems, [], (votes == gold) & ~cut, votes, gold_vote, np.array(tokens), cut, cut & False)
 
 
 def test_votes_cost_k_times_the_mean_tokens_abstentions_included():

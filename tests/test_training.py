@@ -210,6 +210,21 @@ def test_a_batch_answers_as_the_library_answers_each_prompt_alone(trained):
     assert longest == 150
 
 
+def test_an_answer_that_has_begun_is_gone_on_with(trained):
+    model, tokenizer = load(str(artifacts.path_of(trained)))
+    engine = TransformersEngine(model, tokenizer, name="t", batch_size=4)
+    prompts = [p.text for p in HELD]
+    whole = [row[0] for row in engine.generate(prompts, Sampling(max_tokens=25))]
+    words = [c.text.split() for c in whole]
+    begun = [" ".join(w[: len(w) // 2]) for w in words]
+    rest = [row[0] for row in engine.generate(prompts, Sampling(max_tokens=25), prefixes=[[b] for b in begun])]
+    for one, start, more, split in zip(whole, begun, rest, words, strict=True):
+        assert (start + more.text).split() == split[:25] or one.finish == "length"
+        assert more.tokens == one.tokens - len(split) // 2 or one.finish == "length"
+    with pytest.raises(ValueError, match="prefixes for"):
+        engine.generate(prompts, Sampling(max_tokens=5), prefixes=[["a"]])
+
+
 def test_samples_follow_the_model_s_own_distribution(trained):
     model, tokenizer = load(str(artifacts.path_of(trained)))
     prompts = [HELD[0].text, HELD[0].text + " " + HELD[1].text]

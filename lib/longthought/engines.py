@@ -52,9 +52,17 @@ class Engine(Protocol):
     tokenizer_name: str
 
     def generate(
-        self, prompts: Sequence[str], sampling: Sampling, progress: Callable[[int, int], None] | None = None
+        self,
+        prompts: Sequence[str],
+        sampling: Sampling,
+        progress: Callable[[int, int], None] | None = None,
+        prefixes: Sequence[Sequence[str]] | None = None,
     ) -> list[list[Completion]]:
-        """For each prompt, in order, `sampling.samples` completions."""
+        """For each prompt, in order, `sampling.samples` completions.
+
+        `prefixes` holds for each prompt, per sample, an answer that has begun and is to be gone on with. A completion
+        is then only what is new: prefix + text is the answer, spaces included, and `tokens` counts the new ones.
+        """
         ...
 
 
@@ -96,13 +104,21 @@ class TransformersEngine:
         return {i for i in [*ids, self._tokenizer.eos_token_id] if i is not None}
 
     def generate(
-        self, prompts: Sequence[str], sampling: Sampling, progress: Callable[[int, int], None] | None = None
+        self,
+        prompts: Sequence[str],
+        sampling: Sampling,
+        progress: Callable[[int, int], None] | None = None,
+        prefixes: Sequence[Sequence[str]] | None = None,
     ) -> list[list[Completion]]:
         """See `Engine.generate`. Raises UserError when prompt and answer together exceed the model's positions."""
+        k = sampling.samples
         encoded = [self._encode(prompt) for prompt in prompts]
-        rows = [i for i in range(len(prompts)) for _ in range(sampling.samples)]
+        begun = [self._words(p) for own in prefixes for p in own] if prefixes else [[]] * (k * len(prompts))
+        if len(begun) != k * len(prompts):
+            raise ValueError(f"{len(begun)} prefixes for {len(prompts)} prompts of {k} samples each")
+        rows = [encoded[i // k] + begun[i] for i in range(k * len(prompts))]
         positions = getattr(self._model.config, "max_position_embeddings", None)
-        longest = max(map(len, encoded), default=0) + sampling.max_tokens
+        longest = max(map(len, rows), default=0) + sampling.max_tokens
         if positions and longest > positions:
             raise UserError(
                 f"{self.name}: the longest prompt with max_tokens {sampling.max_tokens} takes {longest} tokens, "
@@ -110,17 +126,16 @@ class TransformersEngine:
             )
         done: list[Completion | None] = [None] * len(rows)
         finished = 0
-        for batch in batches_by_length([len(encoded[i]) for i in rows], self.batch_size):
-            for row, completion in zip(batch, self._run([encoded[rows[r]] for r in batch], sampling), strict=True):
-                done[row] = completion
+        for batch in batches_by_length([len(row) for row in rows], self.batch_size):
+            for row, answer in zip(batch, self._run([rows[r] for r in batch], sampling), strict=True):
+                done[row] = self._completion(begun[row], answer)
             finished += len(batch)
             if progress:
                 progress(finished, len(rows))
         answers = [c for c in done if c is not None]
-        k = sampling.samples
         return [answers[i * k : (i + 1) * k] for i in range(len(prompts))]
 
-    def _run(self, rows: list[list[int]], sampling: Sampling) -> list[Completion]:
+    def _run(self, rows: list[list[int]], sampling: Sampling) -> list[list[int]]:
         import torch
 
         from longthought.decoding import new_cache, read_prompts
@@ -166,9 +181,15 @@ class TransformersEngine:
                 alive = [alive[place] for place in going]
                 mask = torch.nn.functional.pad(mask[keep], (0, output.shape[1] - ids.shape[1]), value=1)
                 ids = output[keep]
-        return [self._completion(answer, ends) for answer in answers]
+        return answers
 
-    def _completion(self, answer: list[int], ends: list[int]) -> Completion:
-        stopped = bool(answer) and answer[-1] in ends
-        text = self._tokenizer.decode(answer[:-1] if stopped else answer, skip_special_tokens=True)
+    def _words(self, text: str) -> list[int]:
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _completion(self, begun: list[int], answer: list[int]) -> Completion:
+        stopped = bool(answer) and answer[-1] in self._ends()
+        new = answer[:-1] if stopped else answer
+        # Decoded together with what came before, since a tokenizer writes the first word of a text without its space.
+        before = self._tokenizer.decode(begun, skip_special_tokens=True) if begun else ""
+        text = self._tokenizer.decode(begun + new, skip_special_tokens=True)[len(before) :]
         return Completion(text, len(answer), "stop" if stopped else "length")

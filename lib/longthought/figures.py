@@ -13,7 +13,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from longthought.evaluation.scaling import Point
-from longthought.statistics import Rate
+from longthought.statistics import Rate, format_rate
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#8C564B")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "hexagon")
@@ -103,6 +103,11 @@ def loss_curves(logs: Mapping[str, Mapping[str, Any]]) -> tuple[go.Figure, pd.Da
     return figure, pd.DataFrame(rows)
 
 
+def _of_problems(point: Point) -> str:
+    n = len(point.per_problem)
+    return format_rate(point.accuracy * n, n, point.low, point.high)
+
+
 def budget_curves(curves: Mapping[str, Sequence[Point]]) -> tuple[go.Figure, pd.DataFrame]:
     """Accuracy against mean output tokens per problem (log), with 95% bands, a line per student and way."""
     figure = go.Figure()
@@ -119,7 +124,7 @@ def budget_curves(curves: Mapping[str, Sequence[Point]]) -> tuple[go.Figure, pd.
             },
             mode="lines+markers" if len(ordered) > 1 else "markers",
             name=name, marker={"size": 8, **_style(i)}, line={"color": _style(i)["color"]},
-            hovertext=[f"{p.budget}: {100 * p.accuracy:.1f}% at {p.tokens:.0f} tokens" for p in ordered],
+            hovertext=[f"{p.budget}: {_of_problems(p)} at {p.tokens:.0f} tokens" for p in ordered],
             hoverinfo="text",
         )  # fmt: skip
         rows += [

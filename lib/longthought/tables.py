@@ -48,6 +48,7 @@ def accuracy_table(outcomes: Mapping[str, np.ndarray], graded: Mapping[str, Grad
                 "mean output tokens": f"{np.mean([g.mean_tokens for g in own]):.1f}",
                 "truncated": f"{sum(int(g.truncated.sum()) for g in own)}/{matrix.size}",
                 "no answer": f"{sum(int(g.no_answer.sum()) for g in own)}/{matrix.size}",
+                "undecided": f"{sum(int(g.undecided.sum()) for g in own)}/{matrix.size}",
             }
         )
     return pd.DataFrame(rows)
@@ -164,6 +165,7 @@ def samples_table(graded: Mapping[str, Graded]) -> pd.DataFrame:
                 "mean output tokens": f"{g.mean_tokens:.1f}",
                 "truncated": f"{int(g.truncated.sum())}/{n}",
                 "no answer": f"{int(g.no_answer.sum())}/{n}",
+                "undecided": f"{int(g.undecided.sum())}/{n}",
             }
         )
     return pd.DataFrame(rows)

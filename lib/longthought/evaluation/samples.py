@@ -24,6 +24,7 @@ from longthought.progress import report
 from longthought.training import Stage
 
 SHARD_ANSWERS = 3200
+GOLD = "the gold"  # the class of every right answer; no key of an answer is spelled like it
 SHARD_PRETRAINED_ANSWERS = 160
 
 
@@ -91,7 +92,9 @@ class Graded:
     """Graded answers as arrays of shape (problems, samples).
 
     `votes` holds a small integer per answer class of its problem, -1 for no answer; `gold_vote` the class of the
-    gold, or -2 where no sample gave it. `tokens` are output tokens, `truncated` marks answers cut at the limit.
+    gold, or -2 where no sample gave it. All right answers are one class, however they are written; wrong and undecided
+    ones vote by their value. `tokens` are output tokens, `truncated` marks answers cut at the limit, `undecided` those
+    that the grader could not decide (they count as not right, and are shown).
     """
 
     label: str
@@ -102,6 +105,7 @@ class Graded:
     gold_vote: np.ndarray
     tokens: np.ndarray
     truncated: np.ndarray
+    undecided: np.ndarray
 
     @property
     def no_answer(self) -> np.ndarray:
@@ -136,7 +140,7 @@ def joined(parts: Sequence[Graded]) -> Graded:
         parts[0].label,
         tuple(p for part in parts for p in part.problems),
         [row for part in parts for row in part.completions],
-        *(along(name) for name in ("correct", "votes", "gold_vote", "tokens", "truncated")),
+        *(along(name) for name in ("correct", "votes", "gold_vote", "tokens", "truncated", "undecided")),
     )
 
 
@@ -146,7 +150,7 @@ def read(samples: Samples) -> Graded:
     rows = [json.loads(line) for line in lines]
     problems, k = samples.problems, samples.sampling.samples
     shape = (len(problems), k)
-    correct, truncated = np.zeros(shape, bool), np.zeros(shape, bool)
+    correct, truncated, undecided = (np.zeros(shape, bool) for _ in range(3))
     votes, tokens = np.full(shape, -1), np.zeros(shape, int)
     gold_vote = np.full(len(problems), -2)
     completions: list[list[str]] = []
@@ -159,8 +163,9 @@ def read(samples: Samples) -> Graded:
             # An answer that was cut off is not finished, even if it happened to box something on the way.
             result = grade(problem.gold, "" if truncated[i, j] else row["completion"])
             if result.verdict != "no_answer":
-                votes[i, j] = classes.setdefault(vote_key(result.extracted), len(classes))
+                voted = GOLD if result.correct else vote_key(result.extracted)
+                votes[i, j] = classes.setdefault(voted, len(classes))
                 correct[i, j] = result.correct
-                if result.correct:
-                    gold_vote[i] = votes[i, j]
-    return Graded(samples.label, problems, completions, correct, votes, gold_vote, tokens, truncated)
+                undecided[i, j] = result.verdict == "undecided"
+        gold_vote[i] = classes.get(GOLD, -2)
+    return Graded(samples.label, problems, completions, correct, votes, gold_vote, tokens, truncated, undecided)

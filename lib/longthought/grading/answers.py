@@ -1,0 +1,716 @@
+"""What an answer says: its text read as a number, a tuple, an interval, a set, an equation, a choice, and compared.
+
+The policy of this project, in one place:
+
+- numbers are compared exactly; a decimal gold also accepts a value that rounds to it at the gold's own places;
+- the form of an answer is not graded: 2/4 is 1/2, and (x+1)^2 is x^2+2x+1;
+- brackets matter: (3,4] is not [3,4); a list or a set has no order, a tuple has;
+- a unit on one side only is ignored, units on both sides must agree or convert;
+- p% is p/100, and also p where the other side names no unit; a bare number is never multiplied or divided by 100;
+- "x = 5" is 5, and y = 2x + 3 is 2x + 3, but an equation such as 2x + 5y - 9 = 0 is never its right side;
+- a number in base b is its digits and its base;
+- what cannot be read or decided is `undecided`, which is neither right nor wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import lru_cache
+
+from longthought.grading import expressions as ex
+from longthought.grading.latex import bracketed, clean, split_top
+from longthought.grading.units import Unit, split_unit
+
+MOST_ITEMS = 60
+DEEPEST = 8
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer that was read.
+
+    `kind` is one of value, text, tuple, list, set, union, equation, assignment, assignments, base, ratio, infinity,
+    matrix, anything (the real line and the like), unread. `node` is a value's tree; `items` the parts of a
+    composite; `text` a canonical spelling; `places` the decimals of a plain decimal; `unit` and `percent` what stood
+    behind the number; `name` the left side of an assignment; `other` a second reading ("5m" as five metres).
+    """
+
+    kind: str
+    text: str
+    node: ex.Node | None = None
+    items: tuple[Answer, ...] = ()
+    brackets: str = ""
+    places: int | None = None
+    unit: Unit | None = None
+    percent: bool = False
+    name: str = ""
+    other: Answer | None = field(default=None, compare=False)
+
+
+_INTEGER = re.compile(r"[+-]?\s?\d+")
+_DECIMAL = re.compile(r"[+-]?\s?(?:\d+\.\d*|\.\d+)")
+_SIMPLE_FRACTION = re.compile(
+    r"([+-]?)\s*\\frac\s*\{\s*([+-]?\d{1,40})\s*\}\s*\{\s*(\d{1,40})\s*\}|([+-]?\d{1,40})\s*/\s*(\d{1,40})"
+)
+_GROUPED = re.compile(r"[+-]?\s?\d{1,3}(?:(?:, ?\d{3})+|(?:,\d{3})+|(?: \d{3})+)(?:\.\d+)?")
+_SCIENTIFIC = re.compile(r"[+-]?\d+(?:\.\d+)?[eE][+-]?\d{1,3}")
+_GROUP_INSIDE = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+_BASE = re.compile(r"\(?\s*([0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\s*\)?\s*_\s*\{?\s*(\d{1,2})\s*\}?")
+_BASE_WORDS = re.compile(r"(.*?)_\s*\{?\s*(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|sixteen)\s*\}?$")
+_COUNT = {
+    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11,
+    "twelve": 12, "sixteen": 16,
+}  # fmt: skip
+_CHOICE = re.compile(r"\(?\s*([A-Ja-j])\s*\)?\s*[.:]?")
+_CHOICE_AND_MORE = re.compile(r"(?:\(\s*([A-J])\s*\)\s+|([A-J])\s*[.:)]\s*)(.+)", re.DOTALL)
+_AND = re.compile(
+    r"\s+(?:or|and)\s+|\s*(?<![\u4e00-\u9fff])(?:或者|或|和|以及)\s*(?![\u4e00-\u9fff]{2})|\s*\\vee\s*|\s*\\wedge\s*|\s*;\s*"
+)
+_RELATION = re.compile(r"\\le(?![A-Za-z])|\\ge(?![A-Za-z])|<=|>=|<|>")
+_APPROX = re.compile(r"\\approx(?![A-Za-z])|\\doteq|\\sim(?![A-Za-z])")
+_CUP = re.compile(r"\\cup(?![A-Za-z])|(?<=[\])}])\s*U\s*(?=[\[(\\{])")
+_PLUS_MINUS = re.compile(r"\\pm(?![A-Za-z])|\\mp(?![A-Za-z])|\+/-|\+-(?=\s*\d)")
+_IN = re.compile(r"^\s*[A-Za-z](?:_\{?\w+\}?)?\s*\\in(?![A-Za-z])\s*")
+_INFINITY = re.compile(r"([+-]?)\s*(?:\\infty|infinity|inf|oo)", re.IGNORECASE)
+_EMPTY = {"\\emptyset", "\\{\\}", "\\{ \\}", "emptyset", "empty set", "\\{\\emptyset\\}"}
+_ALL = re.compile(r"(?:\\mathbb\s*\{?\s*([RQZNC])\s*\}?|\\(R|Q|Z|N|C)|(all real numbers|all reals))")
+_MATRIX = re.compile(r"\\begin\{(?:p|b|B|v|V|small)?matrix\}(.*)\\end\{(?:p|b|B|v|V|small)?matrix\}", re.DOTALL)
+_RATIO = re.compile(r"[^:]+(?::[^:]+)+")
+_NAME = re.compile(
+    r"(?:\\angle\s*|\\triangle\s*|m\s*\\angle\s*)?(?:[A-Za-z]|\\[a-z]+)(?:_\{?\s*\w+\s*\}?)?'*(?:\s*[A-Za-z](?:_\{?\w+\}?)?'*){0,3}"
+    r"(?:\s*\([^()=]{1,20}\))?|\|\s*[A-Za-z]{1,3}\s*\||"
+    r"[A-Za-z](?:_\{?\w\}?)?(?:\s*\+\s*[A-Za-z](?:_\{?\w\}?)?){1,4}|\[\s*[A-Z]{3,4}\s*\]|"
+    r"\(\s*[a-z](?:\s*,\s*[a-z]){1,4}\s*\)|"
+    r"\\(?:overline|text|mathrm|frac)\s*\{\s*[A-Z]{1,3}\s*\}(?:\{\s*[A-Z]{1,3}\s*\})?"
+)
+_SINGLE = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?|[A-Za-z]\s*\(\s*[A-Za-z]\s*\)|\\[a-z]+")
+_FUNCTION_OF = re.compile(r"[a-z]\([a-z]\)")
+_PRODUCT = re.compile(r"[abckmnpqrstuvwxyz]{2}")
+_SHORT_WORDS = {"am", "an", "as", "at", "by", "my", "pm", "up", "us", "km", "cm", "mm", "ms", "no"}
+_WORD = re.compile(r"[A-Za-z]+")
+_WORDLIKE = re.compile(r"[A-Za-z\u4e00-\u9fff][A-Za-z\u4e00-\u9fff' .,-]*[?!]?|\W+")
+_UNDEFINED = re.compile(
+    r"undefined|does not exist|dne|no solutions?|no real solutions?|none|not defined|无解|不存在|空集", re.IGNORECASE
+)
+
+
+def _value(node: ex.Node, text: str, **more: object) -> Answer:
+    return Answer("value", text, node=node, **more)  # type: ignore[arg-type]
+
+
+def _compact(text: str) -> str:
+    return re.sub(r"[\s{}]", "", text).casefold()
+
+
+@lru_cache(maxsize=50_000)
+def read(raw: str) -> Answer:
+    """The meaning of an answer's text. Never raises: what is not understood is of kind "unread" or "text"."""
+    if len(raw) > 4 * ex.LONGEST:
+        return Answer("unread", raw.strip())
+    plain = _plain_number(raw.strip())
+    return plain if plain is not None else _read(clean(raw), 0)
+
+
+def _plain_number(text: str) -> Answer | None:
+    if len(text) > ex.LONGEST:
+        return None
+    if _INTEGER.fullmatch(text) and text.isascii():
+        return _value(("num", Fraction(int(text.replace(" ", "")))), text)
+    if _DECIMAL.fullmatch(text) and text.isascii():
+        number = text.replace(" ", "")
+        return _value(("num", Fraction(number)), text, places=len(number.partition(".")[2]))
+    if _SCIENTIFIC.fullmatch(text) and text.isascii():
+        return _value(("num", Fraction(text)), text)
+    fraction = _SIMPLE_FRACTION.fullmatch(text)
+    if fraction and text.isascii():
+        top, bottom = int(fraction[2] or fraction[4]), int(fraction[3] or fraction[5])
+        if bottom:
+            return _value(("num", Fraction(-top if fraction[1] == "-" else top, bottom)), text)
+    return None
+
+
+def _read(text: str, depth: int) -> Answer:
+    text = text.strip()
+    if len(text) > ex.LONGEST or depth > DEEPEST:
+        return Answer("unread", text)
+    if not text:
+        return Answer("text", "")
+    simple = _simple(text)
+    if simple is not None:
+        return simple
+    joined = _joined(text, depth)
+    if joined is not None:
+        return joined
+    enclosed = _enclosed(text, depth)
+    if enclosed is not None:
+        return enclosed
+    related = _related(text, depth)
+    if related is not None:
+        return related
+    return _single(text, depth)
+
+
+def _simple(text: str) -> Answer | None:
+    """Numbers, bases, infinities, the empty set, number systems and matrices: what one pattern tells."""
+    plain = _plain_number(text)
+    if plain is not None:
+        return plain
+    if _GROUPED.fullmatch(text) and ", " not in text:
+        number = re.sub(r"[ ,]", "", text)
+        places = len(number.partition(".")[2]) if "." in number else None
+        return _value(("num", Fraction(number)), text, places=places)
+    words = _BASE_WORDS.fullmatch(text)
+    if words:
+        text = f"{words[1]}_{_COUNT[words[2]]}"
+    base = _BASE.fullmatch(text)
+    if base and any(c.isdigit() for c in base[1]) and 2 <= int(base[2]) <= 36:
+        digits = base[1].upper().lstrip("0") or "0"
+        if all(int(c, 36) < int(base[2]) for c in digits if c != "."):
+            return Answer("base", f"{digits}_{int(base[2])}", name=str(int(base[2])))
+    infinity = _INFINITY.fullmatch(text)
+    if infinity:
+        return Answer("infinity", "-" if infinity[1] == "-" else "+")
+    if text.casefold() in _EMPTY:
+        return Answer("set", "{}")
+    everything = _ALL.fullmatch(text)
+    if everything:
+        return Answer("anything", everything[1] or everything[2] or "R")
+    matrix = _MATRIX.fullmatch(text)
+    if matrix:
+        rows = [row for row in re.split(r"\\\\", matrix[1]) if row.strip()]
+        cells = [[_read(cell, DEEPEST - 1) for cell in row.split("&")] for row in rows[:MOST_ITEMS]]
+        parts = tuple(Answer("tuple", "row", items=tuple(row[:MOST_ITEMS])) for row in cells)
+        return Answer("matrix", _compact(text), items=parts)
+    return None
+
+
+def _joined(text: str, depth: int) -> Answer | None:
+    """Lists (by comma, "and", "or"), unions, and two values joined by plus-minus."""
+    if "," in text and not any(c in text for c in "([{"):
+        ungrouped = _GROUP_INSIDE.sub(lambda m: m[0].replace(",", ""), text)
+        if "," not in ungrouped:
+            return _read(ungrouped, depth + 1)
+    belongs = _IN.match(text)
+    if belongs:
+        return _read(text[belongs.end() :], depth + 1)
+    if _CUP.search(text):
+        parts = [_read(part, depth + 1) for part in _CUP.split(text)[:MOST_ITEMS]]
+        return Answer("union", "", items=tuple(parts))
+    members = [member for part in split_top(text, ",;") for member in _AND.split(part)]
+    worded = bool(_AND.search(text))
+    members = [re.sub(r"^(?:and|or|和|或)\s+", "", member.strip()) for member in members]
+    if 1 < len(members) <= MOST_ITEMS and all(members):
+        items = tuple(_read(member, depth + 1) for member in members)
+        if worded and any(item.kind in ("text", "unread") and not _CHOICE.fullmatch(item.text) for item in items):
+            return Answer("text", _compact(text)) if not re.search(r"\d", text) else Answer("unread", text)
+        if _CHOICE_AND_MORE.fullmatch(text):
+            return None
+        return _listed(items, text)
+    if len(members) > MOST_ITEMS:
+        return Answer("unread", text)
+    if _PLUS_MINUS.search(text):
+        up = _PLUS_MINUS.sub(lambda m: "-" if m[0] == "\\mp" else "+", text)
+        down = _PLUS_MINUS.sub(lambda m: "+" if m[0] == "\\mp" else "-", text)
+        return _listed((_read(up, depth + 1), _read(down, depth + 1)), text)
+    return None
+
+
+def _listed(items: tuple[Answer, ...], text: str) -> Answer:
+    """A list; several assignments become one record, or one list when they name one letter."""
+    flat = tuple(inner for item in items for inner in (item.items if item.kind == "list" else (item,)))
+    if all(item.kind == "assignment" for item in flat):
+        names = [item.name for item in flat]
+        if len(set(names)) == len(names):
+            return Answer("assignments", text, items=tuple(sorted(flat, key=lambda item: item.name)))
+        if len(set(names)) == 1:
+            return Answer("list", text, items=tuple(item.items[0] for item in flat), name=names[0])
+    if len(flat) > 1 and flat[0].kind == "assignment" and all(item.kind == "value" for item in flat[1:]):
+        return Answer("list", text, items=(flat[0].items[0], *flat[1:]), name=flat[0].name)  # x = 1, 2
+    if all(_is_interval(item) for item in flat):
+        return Answer("union", text, items=flat)
+    return Answer("list", text, items=flat)
+
+
+def _is_interval(answer: Answer) -> bool:
+    return answer.kind == "tuple" and len(answer.items) == 2 and answer.name == "interval"
+
+
+def _enclosed(text: str, depth: int) -> Answer | None:
+    """Tuples, intervals and sets, and answers inside superfluous brackets."""
+    pair = bracketed(text)
+    if pair is None:
+        if text.startswith("{") and text.endswith("}"):
+            inner = text[1:-1]
+            if inner.count("{") == inner.count("}") and "}" not in inner.split("{")[0]:
+                return _read(inner, depth + 1)
+        return None
+    opening, inside, closing = pair
+    parts = split_top(inside, ",;")
+    if len(parts) > MOST_ITEMS:
+        return Answer("unread", text)
+    if opening == "\\{":
+        described = inside.count("|") % 2 or re.search(r"(?<!\d)\s*:\s*(?!\d)", inside)
+        if described or "\\ldots" in inside:
+            return Answer("unread", _compact(text))
+        items = tuple(_read(part, depth + 1) for part in parts if part.strip())
+        flat = tuple(inner for item in items for inner in (item.items if item.kind == "list" else (item,)))
+        return Answer("set", "", items=flat)
+    if len(parts) == 1:
+        if opening + closing == "()" and _CHOICE.fullmatch(text):
+            return None
+        if opening + closing == "()":
+            return _read(inside, depth + 1)
+        return None
+    if any(not part.strip() for part in parts):
+        return Answer("unread", text)
+    items = tuple(_read(part, depth + 1) for part in parts)
+    brackets = opening + closing
+    mixed = brackets in ("(]", "[)")
+    if mixed and len(items) != 2:
+        return Answer("unread", text)
+    return Answer("tuple", "", items=items, brackets=brackets, name="interval" if mixed else "")
+
+
+def _related(text: str, depth: int) -> Answer | None:
+    """Equations, chains of them, and inequalities in one letter."""
+    if _APPROX.search(text):
+        first, *rest = _APPROX.split(text)
+        exact = _read(first, depth + 1)
+        if exact.kind == "value" and not _NAME.fullmatch(first.strip()):
+            return exact
+        return _read(rest[-1], depth + 1) if _NAME.fullmatch(first.strip()) else Answer("unread", text)
+    if _RELATION.search(text):
+        return _inequality(text, depth)
+    if "\\ne" in text and re.search(r"\\ne(?![A-Za-z])", text):
+        return Answer("text", _compact(text))
+    members = [m.strip() for m in split_top(text, "=")]
+    if len(members) < 2:
+        return None
+    if len(members) > 12 or not all(members):
+        return Answer("unread", text)
+    return _chain(members, depth, text)
+
+
+def _chain(members: list[str], depth: int, text: str) -> Answer:
+    read = [_read(member, depth + 1) for member in members]
+    named = [bool(_NAME.fullmatch(member)) for member in members]
+    if len(members) == 2:
+        for left, right in ((0, 1), (1, 0)):
+            if named[left] and _is_constant(read[right]):
+                return Answer("assignment", text, items=(read[right],), name=_compact(members[left]))
+        left_symbols = ex.symbols(read[0].node) if read[0].node is not None else frozenset()
+        if _SINGLE.fullmatch(members[0]) and read[1].kind in ("value", "list", "tuple"):
+            right_symbols = ex.symbols(read[1].node) if read[1].node is not None else frozenset()
+            if len(left_symbols) != 1 or not left_symbols & right_symbols:
+                return Answer(
+                    "assignment", text, items=(read[1],), name=_compact(members[0]), node=_difference(members)
+                )
+    if all(_is_constant(part) for part in read) and len(members) == 2:
+        same = compare(read[0], read[1])
+        return read[1] if same else Answer("unread", text)
+    if len(members) > 2:
+        values = [part for part in read if _is_constant(part)]
+        if values and all(compare(values[0], part) for part in values[1:]):
+            if _is_constant(read[-1]):
+                return read[-1]
+            if named[-1] and len(values) == len(members) - 1:
+                return Answer("assignment", text, items=(read[-2],), name=_compact(members[-1]))
+        if named[0] and not values and read[-1].kind == "value":
+            return Answer("assignment", text, items=(read[-1],), name=_compact(members[0]))
+        return Answer("unread", text)
+    node = _difference(members)
+    return Answer("equation", _compact(text), node=node) if node is not None else Answer("unread", _compact(text))
+
+
+def _difference(members: list[str]) -> ex.Node | None:
+    try:
+        return ("sum", ex.parse(members[0]), ("prod", ("num", Fraction(-1)), ex.parse(members[1])))
+    except ex.Unreadable:
+        return None
+
+
+def _is_constant(answer: Answer) -> bool:
+    if answer.kind == "value" and answer.node is not None:
+        return not ex.symbols(answer.node) or (answer.other is not None and answer.other.unit is not None)
+    if answer.kind in ("tuple", "set", "list", "union", "matrix"):
+        return all(_is_constant(item) for item in answer.items)
+    return answer.kind in ("base", "infinity", "ratio")
+
+
+def _inequality(text: str, depth: int) -> Answer:
+    """2 < x <= 5 and its kin as an interval; anything else as text."""
+    signs = _RELATION.findall(text)
+    parts = [part.strip() for part in _RELATION.split(text)]
+    kinds = [{"<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "<=": "<=", ">=": ">="}[sign] for sign in signs]
+    unread = Answer("unread", _compact(text))
+    if len(parts) not in (2, 3) or not all(parts) or "=" in "".join(parts):
+        return unread
+    lowest, highest = Answer("infinity", "-"), Answer("infinity", "+")
+    if len(parts) == 3:
+        if not _SINGLE.fullmatch(parts[1]) or kinds[0][0] != kinds[1][0]:
+            return unread
+        ends = [_read(parts[0], depth + 1), _read(parts[2], depth + 1)]
+        closed = ["=" in kinds[0], "=" in kinds[1]]
+        if kinds[0][0] == ">":
+            ends.reverse()
+            closed.reverse()
+    else:
+        left_letter = bool(_SINGLE.fullmatch(parts[0]))
+        if left_letter == bool(_SINGLE.fullmatch(parts[1])):
+            return unread
+        bound = _read(parts[1] if left_letter else parts[0], depth + 1)
+        upper = (kinds[0][0] == "<") == left_letter
+        equal = "=" in kinds[0]
+        ends = [lowest, bound] if upper else [bound, highest]
+        closed = [False, equal] if upper else [equal, False]
+    if not all(_is_constant(end) for end in ends):
+        return unread
+    brackets = ("[" if closed[0] else "(") + ("]" if closed[1] else ")")
+    return Answer("tuple", "", items=tuple(ends), brackets=brackets, name="interval")
+
+
+def _single(text: str, depth: int) -> Answer:
+    """One value, with or without a unit; a choice; a word."""
+    if _CHOICE.fullmatch(text) and (len(text.strip()) > 1 or text.strip() in "ABCDEFGHIJ"):
+        letter = _CHOICE.fullmatch(text)
+        assert letter
+        name = letter[1]
+        bare = text.strip() == name
+        node: ex.Node | None = ("sym", name) if bare else None
+        return Answer("text", name.upper() if not bare else name, node=node, name="choice")
+    more = _CHOICE_AND_MORE.fullmatch(text)
+    if more:
+        return Answer("text", more[1] or more[2], name="choice", other=_read(more[3], depth + 1))
+    if text.endswith(("%", " percent", " per cent")) or re.search(r"\d\s*percent$", text):
+        number = _read(re.sub(r"(?:%|\s*per ?cent)$", "", text), depth + 1)
+        if number.kind == "value":
+            return Answer("value", text, node=number.node, places=number.places, percent=True)
+    if ":" in text and _RATIO.fullmatch(text):
+        parts = tuple(_read(part, depth + 1) for part in text.split(":"))
+        if all(part.kind == "value" for part in parts):
+            clock = re.fullmatch(r"\d{1,2}\s*:\s*\d{2}(?:\s*:\s*\d{2})?", text)
+            return Answer("ratio", re.sub(r"\s", "", text) if clock else "", items=parts)
+    node = None
+    if not _is_words(text):
+        try:
+            node = ex.parse(text)
+        except ex.Unreadable:
+            node = None
+    tail = split_unit(text)
+    if tail is not None and tail[0].strip():
+        number = _read(tail[0], depth + 1)
+        if number.kind in ("value", "tuple", "list") and not number.percent:
+            if tail[1] is None:
+                return Answer("value", text, node=number.node, places=number.places)
+            measured = Answer(
+                number.kind, text, node=number.node, items=number.items, places=number.places, unit=tail[1],
+                brackets=number.brackets,
+            )  # fmt: skip
+            if node is None or tail[2]:
+                return measured
+            return _value(node, text, other=measured)
+    if node is not None:
+        return _value(node, text)
+    if _UNDEFINED.fullmatch(text):
+        return Answer("text", "undefined" if "un" in text.casefold() else _compact(text))
+    if _WORDLIKE.fullmatch(text):
+        return Answer("text", re.sub(r"[\s.,!]", "", text).casefold())
+    return Answer("unread", _compact(text))
+
+
+def _is_words(text: str) -> bool:
+    """Whether a text is made of words, so that its letters are no product of variables."""
+    if _PRODUCT.fullmatch(text) and text not in _SHORT_WORDS:
+        return False
+    words = [w for w in _WORD.findall(re.sub(r"\\[A-Za-z]+", " ", text)) if w not in ("sqrt", "pi", *ex.FUNCTIONS)]
+    if any(len(word) > 3 for word in words):
+        return True
+    return bool(words) and max(map(len, words)) > 1 and bool(re.fullmatch(r"[A-Za-z .'-]+", text))
+
+
+def compare(gold: Answer, answer: Answer) -> bool | None:
+    """Whether two answers say the same; None where that cannot be decided. `gold` lends its decimals only."""
+    if gold.kind == answer.kind and gold.text == answer.text and gold.text and gold.kind in ("text", "unread", "base"):
+        return True
+    if gold.name == "choice" or answer.name == "choice":
+        return _compare_choice(gold, answer)
+    if gold.kind == "assignments" and answer.kind == "assignments":
+        if [item.name for item in gold.items] != [item.name for item in answer.items]:
+            return None
+        return _all(compare(a.items[0], b.items[0]) for a, b in zip(gold.items, answer.items, strict=True))
+    if gold.kind == "equation" or answer.kind == "equation":
+        return _compare_equation(gold, answer)
+    if "assignment" in (gold.kind, answer.kind):
+        return _compare_assignment(gold, answer)
+    if gold.kind == "value" and answer.kind == "value":
+        return _compare_values(gold, answer)
+    if gold.kind == "tuple" and answer.kind == "tuple":
+        return _compare_tuples(gold, answer)
+    if {gold.kind, answer.kind} <= {"set", "list", "value", "infinity"} and {gold.kind, answer.kind} & {"set", "list"}:
+        return _compare_unordered(gold, answer)
+    if {gold.kind, answer.kind} <= {"union", "tuple", "list", "set"} and "union" in (gold.kind, answer.kind):
+        return _unordered(_pieces(gold), _pieces(answer))
+    return _compare_others(gold, answer)
+
+
+def _pieces(answer: Answer) -> tuple[Answer, ...]:
+    return answer.items if answer.kind in ("union", "list") else (answer,)
+
+
+def _compare_others(gold: Answer, answer: Answer) -> bool | None:
+    kinds = {gold.kind, answer.kind}
+    if kinds == {"base"}:
+        return gold.text == answer.text
+    if "base" in kinds:
+        return _compare_base(gold, answer) if gold.kind == "base" else _compare_base(answer, gold)
+    if kinds in ({"infinity"}, {"anything"}):
+        return gold.text == answer.text
+    if kinds == {"anything", "tuple"}:
+        line, pair = (gold, answer) if gold.kind == "anything" else (answer, gold)
+        ends = [item.text if item.kind == "infinity" else "" for item in pair.items]
+        return line.text == "R" and ends == ["-", "+"] and pair.brackets == "()"
+    if kinds == {"matrix"}:
+        if [len(row.items) for row in gold.items] != [len(row.items) for row in answer.items]:
+            return False
+        return _all(
+            compare(a, b)
+            for left, right in zip(gold.items, answer.items, strict=True)
+            for a, b in zip(left.items, right.items, strict=True)
+        )
+    if kinds == {"ratio"}:
+        if gold.text or answer.text:
+            return gold.text == answer.text or _parts(gold, answer)
+        same = _parts(gold, answer)
+        return same if same or len(gold.items) != len(answer.items) else None
+    if "unread" in kinds:
+        return None
+    if "matrix" in kinds and "tuple" in kinds:
+        return None
+    if "ratio" in kinds and "value" in kinds:
+        return None
+    if kinds == {"tuple", "list"}:  # brackets left out, perhaps
+        return None if _parts(gold, answer) else False
+    return False
+
+
+def _parts(gold: Answer, answer: Answer) -> bool | None:
+    if len(gold.items) != len(answer.items):
+        return False
+    return _all(compare(a, b) for a, b in zip(gold.items, answer.items, strict=True))
+
+
+def _all(verdicts: object) -> bool | None:
+    unsure = False
+    for verdict in verdicts:  # type: ignore[attr-defined]
+        if verdict is False:
+            return False
+        unsure = unsure or verdict is None
+    return None if unsure else True
+
+
+def _compare_choice(gold: Answer, answer: Answer) -> bool | None:
+    if gold.name == answer.name == "choice":
+        if gold.node is not None and answer.node is not None:  # two bare letters may be variables
+            return gold.text == answer.text
+        return gold.text.upper() == answer.text.upper()
+    choice, plain = (gold, answer) if gold.name == "choice" else (answer, gold)
+    if choice.other is not None:
+        return compare(choice.other, plain) if choice is answer else None
+    if choice.node is None and plain.text.upper() == choice.text.upper():
+        return True
+    if choice.node is not None and plain.kind in ("value", "assignment"):
+        return compare(_value(choice.node, choice.text), plain)
+    return None if plain.kind == "unread" else False
+
+
+def _compare_base(based: Answer, other: Answer) -> bool | None:
+    """Digits with their base against a bare number: undecided where either the digits or the value agree."""
+    if other.kind != "value" or other.node is None:
+        return None if other.kind == "unread" else False
+    digits = based.text.partition("_")[0]
+    if based.name == "10":
+        return _compare_values(_value(("num", Fraction(digits)), digits), other)
+    value = ex.rational(other.node)
+    spelled = re.sub(r"[\s,]", "", other.text).upper()
+    return None if spelled == digits or value == _in_base(digits, int(based.name)) else False
+
+
+def _in_base(digits: str, base: int) -> Fraction:
+    whole, _, part = digits.partition(".")
+    return Fraction(int(whole + part, base), base ** len(part))
+
+
+def _compare_equation(gold: Answer, answer: Answer) -> bool | None:
+    if gold.node is None or answer.node is None:
+        return None
+    if "value" in (gold.kind, answer.kind) or "text" in (gold.kind, answer.kind):
+        return False
+    if {gold.kind, answer.kind} <= {"equation", "assignment"}:
+        return _proportional(gold.node, answer.node)
+    return None
+
+
+def _proportional(first: ex.Node, second: ex.Node) -> bool | None:
+    """Whether two equations, each as left minus right, differ by a constant factor."""
+    names = ex.symbols(first) | ex.symbols(second)
+    if ex.symbols(first) != ex.symbols(second):
+        return False
+    ratios = []
+    for which in range(ex.POINTS):
+        at = ex.points(names, which)
+        values = [ex.rational(ex._placed(node, at)) for node in (first, second)]
+        if None in values:
+            return None
+        a, b = values
+        if not a or not b:
+            return None
+        ratios.append(a / b)
+    return True if len(set(ratios)) == 1 else None
+
+
+def _compare_assignment(gold: Answer, answer: Answer) -> bool | None:
+    if gold.kind == answer.kind == "assignment":
+        same = compare(gold.items[0], answer.items[0])
+        if gold.name == answer.name:
+            return same
+        if same and (_FUNCTION_OF.fullmatch(gold.name) or _FUNCTION_OF.fullmatch(answer.name)):
+            return True if gold.node is not None and answer.node is not None else None
+        if gold.node is not None and answer.node is not None:
+            return _proportional(gold.node, answer.node)
+        return None if same else same
+    assigned, other = (gold, answer) if gold.kind == "assignment" else (answer, gold)
+    if other.kind in ("assignments", "unread"):
+        return None
+    inner = assigned.items[0]
+    return compare(inner, other) if assigned is gold else compare(other, inner)
+
+
+def _compare_tuples(gold: Answer, answer: Answer) -> bool | None:
+    if len(gold.items) != len(answer.items) or gold.brackets != answer.brackets:
+        return False
+    return _parts(gold, answer)
+
+
+def _compare_unordered(gold: Answer, answer: Answer) -> bool | None:
+    """Sets and lists: no order, and a set with one element is not that element's list of two."""
+    left = gold.items if gold.kind in ("set", "list") else (gold,)
+    right = answer.items if answer.kind in ("set", "list") else (answer,)
+    if gold.name and answer.name and gold.name != answer.name:
+        return None
+    if "set" in (gold.kind, answer.kind):
+        left, right = _distinct(left), _distinct(right)
+    return _unordered(left, right)
+
+
+def _distinct(items: tuple[Answer, ...]) -> tuple[Answer, ...]:
+    kept: list[Answer] = []
+    for item in items:
+        if not any(compare(other, item) for other in kept):
+            kept.append(item)
+    return tuple(kept)
+
+
+def _unordered(left: tuple[Answer, ...], right: tuple[Answer, ...]) -> bool | None:
+    """Each on the left matched with one on the right (largest matching, since rounding makes sameness no class)."""
+    if len(left) != len(right):
+        return False
+    verdicts = [[compare(a, b) for b in right] for a in left]
+    if _matching([[v is True for v in row] for row in verdicts]):
+        return True
+    return None if _matching([[v is not False for v in row] for row in verdicts]) else False
+
+
+def _matching(allowed: list[list[bool]]) -> bool:
+    """Whether a perfect matching exists (augmenting paths)."""
+    partner: dict[int, int] = {}
+
+    def place(row: int, seen: set[int]) -> bool:
+        for column, fits in enumerate(allowed[row]):
+            if fits and column not in seen:
+                seen.add(column)
+                if column not in partner or place(partner[column], seen):
+                    partner[column] = row
+                    return True
+        return False
+
+    return all(place(row, set()) for row in range(len(allowed)))
+
+
+def _compare_values(gold: Answer, answer: Answer) -> bool | None:
+    assert gold.node is not None and answer.node is not None
+    if gold.unit is not None and answer.unit is not None:
+        return _compare_measured(gold, answer)
+    if gold.percent != answer.percent:
+        return _compare_percent(gold, answer)
+    same = _same(gold.node, answer.node, gold.places)
+    if same is True:
+        return True
+    # "5m": five metres where the other side has no letters.
+    for one, two, swapped in ((gold, answer, False), (answer, gold, True)):
+        if one.other is not None and (two.unit is not None or not ex.symbols(two.node or ("num", Fraction(0)))):
+            verdict = compare(two, one.other) if swapped else compare(one.other, two)
+            if verdict is not False:
+                return verdict
+    return same
+
+
+def _same(gold: ex.Node, answer: ex.Node, places: int | None) -> bool | None:
+    same = ex.same_value(gold, answer)
+    if same is not True and places is not None and not ex.symbols(answer):
+        target = ex.rational(gold)
+        # One place is too few to take a closed form for the number that was rounded: 2 sqrt(5) is not 4.5.
+        if target is not None and (places > 1 or answer[0] == "num"):
+            return ex.rounds_to(answer, target, places)
+    return same
+
+
+def _compare_percent(gold: Answer, answer: Answer) -> bool | None:
+    """p% against a bare number: p/100, or p itself where the sign was left out."""
+    percent, bare = (gold, answer) if gold.percent else (answer, gold)
+    assert percent.node is not None and bare.node is not None
+    if bare.unit is not None:
+        return None
+    places = gold.places
+    for node in (percent.node, ("prod", percent.node, ("num", Fraction(1, 100)))):
+        left, right = (node, bare.node) if percent is gold else (bare.node, node)
+        same = _same(left, right, places if node is percent.node or percent is answer else None)
+        if same is not False:
+            return same
+    return False
+
+
+def _compare_measured(gold: Answer, answer: Answer) -> bool | None:
+    assert gold.unit and answer.unit and gold.node is not None and answer.node is not None
+    if gold.unit == answer.unit:
+        return _same(gold.node, answer.node, gold.places)
+    same_number = _same(gold.node, answer.node, gold.places)
+    if not (gold.unit.known and answer.unit.known):
+        return None if same_number is not False else False
+    if gold.unit.dimension != answer.unit.dimension:
+        return False
+    scale = ("num", answer.unit.factor / gold.unit.factor)
+    return _same(gold.node, ("prod", answer.node, scale), gold.places)
+
+
+def key(answer: Answer) -> str:
+    """A text shared by answers that vote together: the exact value, with units and percent signs left out."""
+    if answer.name == "choice":
+        return f"choice {answer.text.upper()}"
+    if answer.kind == "value" and answer.node is not None:
+        return ex.key(answer.node)
+    if answer.kind == "assignment":
+        return key(answer.items[0])
+    if answer.kind == "base":
+        return answer.text.partition("_")[0].lower() + "/1" if answer.name == "10" else "base " + answer.text
+    parts = [key(item) for item in answer.items]
+    if answer.kind in ("set", "list", "union"):
+        parts = sorted(set(parts) if answer.kind == "set" else parts)
+        kind = "union" if answer.kind == "union" else "some"
+        return f"{kind}({'; '.join(parts)})" if len(parts) != 1 or answer.kind == "set" else parts[0]
+    if answer.kind == "assignments":
+        return "; ".join(f"{item.name}={part}" for item, part in zip(answer.items, parts, strict=True))
+    if parts:
+        return f"{answer.kind}{answer.brackets}({'; '.join(parts)})"
+    return f"{answer.kind} {answer.text}"
