@@ -1,8 +1,8 @@
 """Our grader beside Math-Verify on the same rows in one run: speed, and every verdict on which they differ.
 
-The rows are the tables of tests/data/grading_cases.json, whose verdicts were written by hand, so that "who is right" is
-looked up and not argued. With `--math500 FILE` the gold answers of that file are paired as well: each with itself in
-three spellings, and with another gold of the same file.
+The rows are the tables of data/grading_cases.json in the library, whose verdicts were written by hand, so that "who is
+right" is looked up and not argued. With `--math500 FILE` the gold answers of that file are paired as well: each with
+itself in three spellings, and with another gold of the same file.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import json
 import re
 import time
 from collections.abc import Callable, Sequence
+from importlib.resources import files
 from pathlib import Path
 
 from longthought.grading import grade
 from longthought.grading.answers import read
 
 WORDS = re.compile(r"\d+|[a-zA-Z]+")
-CASES = Path(__file__).parent / "data" / "grading_cases.json"
+CASES = files("longthought") / "data/grading_cases.json"
 Row = tuple[str, str, bool | None]  # gold, boxed answer, whether they are equal (None where people may differ)
 
 

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from fractions import Fraction
-from pathlib import Path
+from importlib.resources import files
 
 import pytest
 from hypothesis import example, given, settings
@@ -20,7 +20,7 @@ from longthought.grading import expressions as ex
 from longthought.grading.answers import read
 from longthought.grading.extraction import extract_boxed
 
-TABLE = json.loads((Path(__file__).parent / "data" / "grading_cases.json").read_text(encoding="utf-8"))
+TABLE = json.loads((files("longthought") / "data/grading_cases.json").read_text(encoding="utf-8"))
 ANSWERS = [(kind, *row) for kind, rows in TABLE["answers"].items() for row in rows]
 
 
