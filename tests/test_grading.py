@@ -1,5 +1,7 @@
 """Grading: a table of verdicts, properties, bounds on hostile input, threads, and the command."""
 
+import csv
+import io
 import json
 import multiprocessing
 import random
@@ -41,6 +43,18 @@ def test_every_completion_of_the_table(case):
     assert (result.verdict, result.extracted) == (case["verdict"], case["extracted"]), case["note"]
     assert result.reason.startswith("marker") == (case["fallback"] and "\\boxed" not in case["completion"]
                                                   and case["verdict"] != "no_answer")  # fmt: skip
+
+
+def test_the_examination_finds_no_false_accept():
+    """Cases that were written against the policy alone; what is still missed is refused or left undecided."""
+    table = (files("longthought") / "data/grading_examination.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert len(rows) > 2000
+    accepted = [grade(r["gold"], r["completion"], fallback=r["fallback"] == "1").correct for r in rows]
+    wrongly = [(r["gold"], r["completion"]) for r, a in zip(rows, accepted, strict=True) if a and r["accept"] == "0"]
+    missed = [r for r, a in zip(rows, accepted, strict=True) if not a and r["accept"] == "1"]
+    assert not wrongly
+    assert len(missed) < 0.03 * len(rows)
 
 
 GOLDS = sorted({row[1] for row in ANSWERS})
@@ -141,9 +155,10 @@ def test_any_text_has_a_verdict(text):
 
 
 PIECES = [
-    r"\frac", "{", "}", "(", ")", "[", "]", "1", "2", "x", "+", "-", "^", "_", r"\sqrt", "|", "!", ",", ".", r"\pi", "=",
-    "<", r"\le", r"\cup", r"\pm", "%", r"\text{a}", "sin", "e", "i", ":", r"\{", r"\}", r"\\", r"\infty", "&", "cm", "½",
-    "万", "log", " or ", "10", r"\circ", r"\cdot", "/", r"\overline", r"\binom", r"\begin{pmatrix}", r"\end{pmatrix}",
+    r"\frac", "{", "}", "(", ")", "[", "]", "1", "2", "x", "+", "-", "^", "_", r"\sqrt", "|", "!", ",", ".", r"\pi",
+    "=", "<", r"\le", r"\cup", r"\pm", "%", r"\text{a}", "sin", "e", "i", ":", r"\{", r"\}", r"\\", r"\infty", "&",
+    "cm", "½", "万", "log", " or ", "10", r"\circ", r"\cdot", "/", r"\overline", r"\binom", r"\begin{pmatrix}",
+    r"\end{pmatrix}",
 ]  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 The policy of this project, in one place:
 
-- numbers are compared exactly; a decimal gold also accepts a value that rounds to it at the gold's own places;
+- numbers are compared exactly; a decimal gold also accepts a value that rounds to it at the gold's own places (an
+  irrational one only from two places on: 2 sqrt(5) is not 4.5);
 - the form of an answer is not graded: 2/4 is 1/2, and (x+1)^2 is x^2+2x+1;
 - brackets matter: (3,4] is not [3,4); a list or a set has no order, a tuple has;
 - a unit on one side only is ignored, units on both sides must agree or convert;
@@ -18,12 +19,15 @@ import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
+from itertools import product
+from math import prod
 
 from longthought.grading import expressions as ex
-from longthought.grading.latex import bracketed, clean, split_top
+from longthought.grading.latex import balanced, bracketed, clean, split_top
 from longthought.grading.units import Unit, split_unit
 
 MOST_ITEMS = 60
+MOST_COMPARED = 10  # members compared one against another
 DEEPEST = 8
 
 
@@ -54,39 +58,55 @@ _DECIMAL = re.compile(r"[+-]?\s?(?:\d+\.\d*|\.\d+)")
 _SIMPLE_FRACTION = re.compile(
     r"([+-]?)\s*\\frac\s*\{\s*([+-]?\d{1,40})\s*\}\s*\{\s*(\d{1,40})\s*\}|([+-]?\d{1,40})\s*/\s*(\d{1,40})"
 )
-_GROUPED = re.compile(r"[+-]?\s?\d{1,3}(?:(?:, ?\d{3})+|(?:,\d{3})+|(?: \d{3})+)(?:\.\d+)?")
+_GROUPED = re.compile(r"[+-]?\s?[1-9]\d{0,2}(?:(?:,\d{3})+|(?: \d{3})+)(?:\.\d+)?")
 _SCIENTIFIC = re.compile(r"[+-]?\d+(?:\.\d+)?[eE][+-]?\d{1,3}")
-_GROUP_INSIDE = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
-_BASE = re.compile(r"\(?\s*([0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\s*\)?\s*_\s*\{?\s*(\d{1,2})\s*\}?")
+_ORDINAL = re.compile(r"(\d{1,30})\s*\^?\s*\{?\s*(?:st|nd|rd|th)\s*\}?")
+_GROUP_INSIDE = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
+_BASE = re.compile(
+    r"\(?\s*([0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\s*\)?\s*_\s*\{?\s*\(?\s*(?:base\s*)?(\d{1,2})\s*\)?\s*\}?|"
+    r"([0-9A-Fa-f]+)\s*(?:in\s+)?base\s*(\d{1,2})"
+)
 _BASE_WORDS = re.compile(r"(.*?)_\s*\{?\s*(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|sixteen)\s*\}?$")
 _COUNT = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11,
     "twelve": 12, "sixteen": 16,
 }  # fmt: skip
-_CHOICE = re.compile(r"\(?\s*([A-Ja-j])\s*\)?\s*[.:]?")
+_CHOICE = re.compile(r"(?:(?i:option|choice)\s+)?\(?\s*([A-Ja-j])\s*\)?\s*[.:]?")
 _CHOICE_AND_MORE = re.compile(r"(?:\(\s*([A-J])\s*\)\s+|([A-J])\s*[.:)]\s*)(.+)", re.DOTALL)
 _AND = re.compile(
     r"\s+(?:or|and)\s+|\s*(?<![\u4e00-\u9fff])(?:或者|或|和|以及)\s*(?![\u4e00-\u9fff]{2})|\s*\\vee\s*|\s*\\wedge\s*|\s*;\s*"
 )
+_LEADING_AND = re.compile(r"^(?:and|or|和|或)\s+")
+_EITHER = re.compile(r"\s+or\s+|或|\\vee")
 _RELATION = re.compile(r"\\le(?![A-Za-z])|\\ge(?![A-Za-z])|<=|>=|<|>")
 _APPROX = re.compile(r"\\approx(?![A-Za-z])|\\doteq|\\sim(?![A-Za-z])")
 _CUP = re.compile(r"\\cup(?![A-Za-z])|(?<=[\])}])\s*U\s*(?=[\[(\\{])")
 _PLUS_MINUS = re.compile(r"\\pm(?![A-Za-z])|\\mp(?![A-Za-z])|\+/-|\+-(?=\s*\d)")
+_LEAD = re.compile(
+    r"^(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:(?:the\s+)?(?:final\s+)?answer\s*(?:is|:|=)+|答案\s*(?:是|为|:)+|答\s*:|the\s+point(?=\s*\()|"
+    r"\\(?:Rightarrow|implies|therefore|Longrightarrow)(?![A-Za-z])|\\approx(?![A-Za-z]))\s*",
+    re.IGNORECASE,
+)
 _IN = re.compile(r"^\s*[A-Za-z](?:_\{?\w+\}?)?\s*\\in(?![A-Za-z])\s*")
 _INFINITY = re.compile(r"([+-]?)\s*(?:\\infty|infinity|inf|oo)", re.IGNORECASE)
-_EMPTY = {"\\emptyset", "\\{\\}", "\\{ \\}", "emptyset", "empty set", "\\{\\emptyset\\}"}
+_EMPTY = {"\\emptyset", "\\{\\}", "\\{ \\}", "emptyset", "empty set"}
 _ALL = re.compile(r"(?:\\mathbb\s*\{?\s*([RQZNC])\s*\}?|\\(R|Q|Z|N|C)|(all real numbers|all reals))")
+_BUILDER = re.compile(r"[a-z]\s*(?:\\in\s*\\mathbb\s*\{?\s*R\s*\}?\s*)?[|:]\s*(.*)", re.DOTALL)
 _MATRIX = re.compile(r"\\begin\{(?:p|b|B|v|V|small)?matrix\}(.*)\\end\{(?:p|b|B|v|V|small)?matrix\}", re.DOTALL)
 _RATIO = re.compile(r"[^:]+(?::[^:]+)+")
 _NAME = re.compile(
     r"(?:\\angle\s*|\\triangle\s*|m\s*\\angle\s*)?(?:[A-Za-z]|\\[a-z]+)(?:_\{?\s*\w+\s*\}?)?'*(?:\s*[A-Za-z](?:_\{?\w+\}?)?'*){0,3}"
     r"(?:\s*\([^()=]{1,20}\))?|\|\s*[A-Za-z]{1,3}\s*\||"
     r"[A-Za-z](?:_\{?\w\}?)?(?:\s*\+\s*[A-Za-z](?:_\{?\w\}?)?){1,4}|\[\s*[A-Z]{3,4}\s*\]|"
-    r"\(\s*[a-z](?:\s*,\s*[a-z]){1,4}\s*\)|"
+    r"\(\s*(?:[A-Za-z]|\\[a-z]+)(?:_\{?\w\}?)?(?:\s*,\s*(?:[A-Za-z]|\\[a-z]+)(?:_\{?\w\}?)?){1,4}\s*\)|"
     r"\\(?:overline|text|mathrm|frac)\s*\{\s*[A-Z]{1,3}\s*\}(?:\{\s*[A-Z]{1,3}\s*\})?"
 )
+_APPLIED = re.compile(r"(?:[A-Za-z]|\\[a-z]+)(?:_\{?\w+\}?)?(?:\s*\^\s*\{?\s*-1\s*\}?|')*\s*[(\[].{1,40}[)\]]")
 _SINGLE = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?|[A-Za-z]\s*\(\s*[A-Za-z]\s*\)|\\[a-z]+")
+_INDEXED = re.compile(r"([a-z])_?\d")
+INEQUALITY = "inequality"
 _FUNCTION_OF = re.compile(r"[a-z]\([a-z]\)")
+_ARTICLE = re.compile(r"^(?:an?|the)\s+")
 _PRODUCT = re.compile(r"[abckmnpqrstuvwxyz]{2}")
 _SHORT_WORDS = {"am", "an", "as", "at", "by", "my", "pm", "up", "us", "km", "cm", "mm", "ms", "no"}
 _WORD = re.compile(r"[A-Za-z]+")
@@ -101,7 +121,13 @@ def _value(node: ex.Node, text: str, **more: object) -> Answer:
 
 
 def _compact(text: str) -> str:
-    return re.sub(r"[\s{}]", "", text).casefold()
+    """The name of a letter or a point, however its index is braced."""
+    return re.sub(r"[\s{}]", "", text)
+
+
+def _spelled(text: str) -> str:
+    """What is not understood, for comparison as text: nothing but spaces is left out."""
+    return re.sub(r"\s", "", text)
 
 
 @lru_cache(maxsize=50_000)
@@ -132,9 +158,11 @@ def _plain_number(text: str) -> Answer | None:
 
 
 def _read(text: str, depth: int) -> Answer:
-    text = text.strip()
+    text = _LEAD.sub("", text.strip())
     if len(text) > ex.LONGEST or depth > DEEPEST:
         return Answer("unread", text)
+    if text.startswith("{") and text.endswith("}") and balanced(text[1:-1]):
+        return _read(text[1:-1], depth + 1)
     if not text:
         return Answer("text", "")
     simple = _simple(text)
@@ -146,6 +174,10 @@ def _read(text: str, depth: int) -> Answer:
     enclosed = _enclosed(text, depth)
     if enclosed is not None:
         return enclosed
+    if _PLUS_MINUS.search(text):
+        up = _PLUS_MINUS.sub(lambda m: "-" if m[0] == "\\mp" else "+", text)
+        down = _PLUS_MINUS.sub(lambda m: "+" if m[0] == "\\mp" else "-", text)
+        return _listed((_read(up, depth + 1), _read(down, depth + 1)), text)
     related = _related(text, depth)
     if related is not None:
         return related
@@ -160,15 +192,21 @@ def _simple(text: str) -> Answer | None:
     if _GROUPED.fullmatch(text) and ", " not in text:
         number = re.sub(r"[ ,]", "", text)
         places = len(number.partition(".")[2]) if "." in number else None
-        return _value(("num", Fraction(number)), text, places=places)
+        # "-100,100" is far more often two numbers than one; both readings are kept.
+        pair = [_plain_number(part.strip()) for part in text.split(",")] if text.startswith("-") else []
+        other = Answer("list", text, items=tuple(p for p in pair if p)) if len(pair) == 2 and all(pair) else None
+        return _value(("num", Fraction(number)), text, places=places, other=other)
     words = _BASE_WORDS.fullmatch(text)
     if words:
         text = f"{words[1]}_{_COUNT[words[2]]}"
     base = _BASE.fullmatch(text)
-    if base and any(c.isdigit() for c in base[1]) and 2 <= int(base[2]) <= 36:
-        digits = base[1].upper().lstrip("0") or "0"
-        if all(int(c, 36) < int(base[2]) for c in digits if c != "."):
-            return Answer("base", f"{digits}_{int(base[2])}", name=str(int(base[2])))
+    if base:
+        digits, radix = (base[1] or base[3]).upper().lstrip("0") or "0", int(base[2] or base[4])
+        if 2 <= radix <= 36 and re.search(r"\d", digits) and all(int(c, 36) < radix for c in digits if c != "."):
+            return Answer("base", f"{digits}_{radix}", name=str(radix))
+    ordinal = _ORDINAL.fullmatch(text)
+    if ordinal:
+        return _value(("num", Fraction(int(ordinal[1]))), text)
     infinity = _INFINITY.fullmatch(text)
     if infinity:
         return Answer("infinity", "-" if infinity[1] == "-" else "+")
@@ -182,13 +220,13 @@ def _simple(text: str) -> Answer | None:
         rows = [row for row in re.split(r"\\\\", matrix[1]) if row.strip()]
         cells = [[_read(cell, DEEPEST - 1) for cell in row.split("&")] for row in rows[:MOST_ITEMS]]
         parts = tuple(Answer("tuple", "row", items=tuple(row[:MOST_ITEMS])) for row in cells)
-        return Answer("matrix", _compact(text), items=parts)
+        return Answer("matrix", _spelled(text), items=parts)
     return None
 
 
 def _joined(text: str, depth: int) -> Answer | None:
     """Lists (by comma, "and", "or"), unions, and two values joined by plus-minus."""
-    if "," in text and not any(c in text for c in "([{"):
+    if "," in text and "(" not in text and "[" not in text and "\\{" not in text:
         ungrouped = _GROUP_INSIDE.sub(lambda m: m[0].replace(",", ""), text)
         if "," not in ungrouped:
             return _read(ungrouped, depth + 1)
@@ -198,22 +236,24 @@ def _joined(text: str, depth: int) -> Answer | None:
     if _CUP.search(text):
         parts = [_read(part, depth + 1) for part in _CUP.split(text)[:MOST_ITEMS]]
         return Answer("union", "", items=tuple(parts))
-    members = [member for part in split_top(text, ",;") for member in _AND.split(part)]
+    if bracketed(text) is not None:
+        return None
     worded = bool(_AND.search(text))
-    members = [re.sub(r"^(?:and|or|和|或)\s+", "", member.strip()) for member in members]
+    members = [_LEADING_AND.sub("", part.strip()) for part in split_top(text, ",;")]
+    members = [member.strip() for part in members for member in _AND.split(part)]
     if 1 < len(members) <= MOST_ITEMS and all(members):
         items = tuple(_read(member, depth + 1) for member in members)
         if worded and any(item.kind in ("text", "unread") and not _CHOICE.fullmatch(item.text) for item in items):
-            return Answer("text", _compact(text)) if not re.search(r"\d", text) else Answer("unread", text)
+            return Answer("text", _spelled(text).casefold()) if not re.search(r"\d", text) else Answer("unread", text)
         if _CHOICE_AND_MORE.fullmatch(text):
             return None
+        if all(_is_interval(item) and item.text == INEQUALITY for item in items):
+            if _EITHER.search(text):
+                return Answer("union", text, items=items)
+            return _intersection(items) if worded else Answer("unread", text)
         return _listed(items, text)
     if len(members) > MOST_ITEMS:
         return Answer("unread", text)
-    if _PLUS_MINUS.search(text):
-        up = _PLUS_MINUS.sub(lambda m: "-" if m[0] == "\\mp" else "+", text)
-        down = _PLUS_MINUS.sub(lambda m: "+" if m[0] == "\\mp" else "-", text)
-        return _listed((_read(up, depth + 1), _read(down, depth + 1)), text)
     return None
 
 
@@ -222,6 +262,9 @@ def _listed(items: tuple[Answer, ...], text: str) -> Answer:
     flat = tuple(inner for item in items for inner in (item.items if item.kind == "list" else (item,)))
     if all(item.kind == "assignment" for item in flat):
         names = [item.name for item in flat]
+        stems = {_INDEXED.sub(r"\1", name) for name in names if _INDEXED.fullmatch(name)}
+        if len(stems) == 1 and all(_INDEXED.fullmatch(name) for name in names):  # x_1 = 1, x_2 = -2
+            return Answer("list", text, items=tuple(item.items[0] for item in flat))
         if len(set(names)) == len(names):
             return Answer("assignments", text, items=tuple(sorted(flat, key=lambda item: item.name)))
         if len(set(names)) == 1:
@@ -233,6 +276,68 @@ def _listed(items: tuple[Answer, ...], text: str) -> Answer:
     return Answer("list", text, items=flat)
 
 
+def _ends(answer: Answer) -> tuple[float, bool, float, bool] | None:
+    """(low, closed, high, closed) of an interval as numbers; None where an end is not a real constant."""
+    bounds = []
+    for item in answer.items:
+        if item.kind == "infinity":
+            bounds.append(float(item.text + "inf"))
+        else:
+            value = ex.approximate(item.node) if item.node is not None else None
+            if value is None:
+                return None
+            bounds.append(value)
+    return bounds[0], answer.brackets[0] == "[", bounds[1], answer.brackets[1] == "]"
+
+
+def _intersection(items: tuple[Answer, ...]) -> Answer:
+    """What holds in every one of some intervals."""
+    ends = [_ends(item) for item in items]
+    if any(end is None for end in ends):
+        return Answer("unread", "")
+    low = max(range(len(items)), key=lambda i: (ends[i][0], not ends[i][1]))  # type: ignore[index]
+    high = min(range(len(items)), key=lambda i: (ends[i][2], ends[i][3]))  # type: ignore[index]
+    bottom, closed_low, _, _ = ends[low]  # type: ignore[misc]
+    _, _, top, closed_high = ends[high]  # type: ignore[misc]
+    if bottom > top or (bottom == top and not (closed_low and closed_high)):
+        return Answer("set", "{}")
+    brackets = items[low].brackets[0] + items[high].brackets[1]
+    return Answer("tuple", "", items=(items[low].items[0], items[high].items[1]), brackets=brackets, name="interval")
+
+
+def _merged(pieces: tuple[Answer, ...]) -> tuple[Answer, ...] | None:
+    """Intervals and points in order, those that touch put together; None where an end is not a real constant."""
+    found: list[Answer] = []
+    for piece in pieces:
+        if piece.kind in ("set", "list"):
+            found += [Answer("tuple", "", items=(p, p), brackets="[]", name="interval") for p in piece.items]
+        elif piece.kind == "tuple" and len(piece.items) == 2:
+            found.append(piece)
+        else:
+            return None
+    ends = [_ends(piece) for piece in found]
+    if any(end is None for end in ends):
+        return None
+    order = sorted(range(len(found)), key=lambda i: (ends[i][0], not ends[i][1]))  # type: ignore[index]
+    whole: list[tuple[Answer, tuple[float, bool, float, bool]]] = []
+    for i in order:
+        piece, end = found[i], ends[i]
+        assert end is not None
+        if whole:
+            last, (low, closed, high, closed_high) = whole[-1]
+            if end[0] < high or (end[0] == high and (closed_high or end[1])):
+                longer = end[2] > high or (end[2] == high and end[3])
+                upper = (piece, end) if longer else (last, whole[-1][1])
+                joined = Answer(
+                    "tuple", "", items=(last.items[0], upper[0].items[1]), name="interval",
+                    brackets=last.brackets[0] + upper[0].brackets[1],
+                )  # fmt: skip
+                whole[-1] = (joined, (low, closed, upper[1][2], upper[1][3]))
+                continue
+        whole.append((piece, end))
+    return tuple(piece for piece, _ in whole)
+
+
 def _is_interval(answer: Answer) -> bool:
     return answer.kind == "tuple" and len(answer.items) == 2 and answer.name == "interval"
 
@@ -241,19 +346,18 @@ def _enclosed(text: str, depth: int) -> Answer | None:
     """Tuples, intervals and sets, and answers inside superfluous brackets."""
     pair = bracketed(text)
     if pair is None:
-        if text.startswith("{") and text.endswith("}"):
-            inner = text[1:-1]
-            if inner.count("{") == inner.count("}") and "}" not in inner.split("{")[0]:
-                return _read(inner, depth + 1)
         return None
     opening, inside, closing = pair
     parts = split_top(inside, ",;")
     if len(parts) > MOST_ITEMS:
         return Answer("unread", text)
     if opening == "\\{":
+        builder = _BUILDER.fullmatch(inside)
+        if builder:
+            return _read(builder[1], depth + 1)
         described = inside.count("|") % 2 or re.search(r"(?<!\d)\s*:\s*(?!\d)", inside)
         if described or "\\ldots" in inside:
-            return Answer("unread", _compact(text))
+            return Answer("unread", _spelled(text))
         items = tuple(_read(part, depth + 1) for part in parts if part.strip())
         flat = tuple(inner for item in items for inner in (item.items if item.kind == "list" else (item,)))
         return Answer("set", "", items=flat)
@@ -266,6 +370,12 @@ def _enclosed(text: str, depth: int) -> Answer | None:
     if any(not part.strip() for part in parts):
         return Answer("unread", text)
     items = tuple(_read(part, depth + 1) for part in parts)
+    if any(item.kind == "list" for item in items):  # 1 ± 2 as a coordinate makes two points
+        each = [item.items if item.kind == "list" else (item,) for item in items]
+        if prod(map(len, each)) > MOST_COMPARED:
+            return Answer("unread", text)
+        points = tuple(Answer("tuple", "", items=point, brackets=opening + closing) for point in product(*each))
+        return Answer("list", text, items=points)
     brackets = opening + closing
     mixed = brackets in ("(]", "[)")
     if mixed and len(items) != 2:
@@ -278,13 +388,13 @@ def _related(text: str, depth: int) -> Answer | None:
     if _APPROX.search(text):
         first, *rest = _APPROX.split(text)
         exact = _read(first, depth + 1)
-        if exact.kind == "value" and not _NAME.fullmatch(first.strip()):
+        if exact.kind in ("value", "assignment") and not _NAME.fullmatch(first.strip()):
             return exact
         return _read(rest[-1], depth + 1) if _NAME.fullmatch(first.strip()) else Answer("unread", text)
-    if _RELATION.search(text):
+    if _RELATION.search(re.sub(r"\([^()]*\)", "", text)):
         return _inequality(text, depth)
     if "\\ne" in text and re.search(r"\\ne(?![A-Za-z])", text):
-        return Answer("text", _compact(text))
+        return Answer("unread", _spelled(text))
     members = [m.strip() for m in split_top(text, "=")]
     if len(members) < 2:
         return None
@@ -295,7 +405,7 @@ def _related(text: str, depth: int) -> Answer | None:
 
 def _chain(members: list[str], depth: int, text: str) -> Answer:
     read = [_read(member, depth + 1) for member in members]
-    named = [bool(_NAME.fullmatch(member)) for member in members]
+    named = [_is_name(member) for member in members]
     if len(members) == 2:
         for left, right in ((0, 1), (1, 0)):
             if named[left] and _is_constant(read[right]):
@@ -321,7 +431,33 @@ def _chain(members: list[str], depth: int, text: str) -> Answer:
             return Answer("assignment", text, items=(read[-1],), name=_compact(members[0]))
         return Answer("unread", text)
     node = _difference(members)
-    return Answer("equation", _compact(text), node=node) if node is not None else Answer("unread", _compact(text))
+    told = tuple(part for part in read if _is_constant(part))[:1]
+    return (
+        Answer("equation", _spelled(text), node=node, items=told)
+        if node is not None
+        else Answer("unread", _spelled(text))
+    )
+
+
+def _is_name(member: str) -> bool:
+    """Whether the left side of "... = 5" only names the 5: a letter, AB, f(2), a/b, m+n, a limit, words.
+
+    An expression that holds numbers or powers (2x + 5y, x^2 + y^2) does not: it makes an equation.
+    """
+    if _NAME.fullmatch(member) or _APPLIED.fullmatch(member):
+        return True
+    try:
+        return _only_letters(ex.parse(member))
+    except ex.Unreadable:
+        return len(member) <= 60 and bool(re.match(r"[A-Za-z\\|\u4e00-\u9fff]", member))
+
+
+def _only_letters(node: ex.Node) -> bool:
+    if node[0] == "sym":
+        return True
+    return node[0] in ("sum", "prod", "inv", "call") and all(
+        _only_letters(child) for child in node[1:] if isinstance(child, tuple)
+    )
 
 
 def _difference(members: list[str]) -> ex.Node | None:
@@ -344,7 +480,13 @@ def _inequality(text: str, depth: int) -> Answer:
     signs = _RELATION.findall(text)
     parts = [part.strip() for part in _RELATION.split(text)]
     kinds = [{"<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "<=": "<=", ">=": ">="}[sign] for sign in signs]
-    unread = Answer("unread", _compact(text))
+    unread = Answer("unread", _spelled(text))
+    if len(parts) == 2 and kinds[0][0] == "<" and re.fullmatch(r"\|\s*[a-z]\s*\|", parts[0]):
+        bound = _read(parts[1], depth + 1)
+        if bound.kind == "value" and bound.node is not None and (ex.approximate(bound.node) or 0) > 0:
+            negative = _value(("prod", ("num", Fraction(-1)), bound.node), "-" + bound.text)
+            brackets = "[]" if "=" in kinds[0] else "()"
+            return Answer("tuple", INEQUALITY, items=(negative, bound), brackets=brackets, name="interval")
     if len(parts) not in (2, 3) or not all(parts) or "=" in "".join(parts):
         return unread
     lowest, highest = Answer("infinity", "-"), Answer("infinity", "+")
@@ -368,7 +510,7 @@ def _inequality(text: str, depth: int) -> Answer:
     if not all(_is_constant(end) for end in ends):
         return unread
     brackets = ("[" if closed[0] else "(") + ("]" if closed[1] else ")")
-    return Answer("tuple", "", items=tuple(ends), brackets=brackets, name="interval")
+    return Answer("tuple", INEQUALITY, items=tuple(ends), brackets=brackets, name="interval")
 
 
 def _single(text: str, depth: int) -> Answer:
@@ -414,10 +556,10 @@ def _single(text: str, depth: int) -> Answer:
     if node is not None:
         return _value(node, text)
     if _UNDEFINED.fullmatch(text):
-        return Answer("text", "undefined" if "un" in text.casefold() else _compact(text))
+        return Answer("text", _spelled(text).casefold().removesuffix("s"))
     if _WORDLIKE.fullmatch(text):
-        return Answer("text", re.sub(r"[\s.,!]", "", text).casefold())
-    return Answer("unread", _compact(text))
+        return Answer("text", re.sub(r"[\s.,!]", "", _ARTICLE.sub("", text.casefold())))
+    return Answer("unread", _spelled(text))
 
 
 def _is_words(text: str) -> bool:
@@ -436,6 +578,12 @@ def compare(gold: Answer, answer: Answer) -> bool | None:
         return True
     if gold.name == "choice" or answer.name == "choice":
         return _compare_choice(gold, answer)
+    if gold.other is not None and gold.other.kind == "list" and answer.kind in ("list", "set"):
+        return compare(gold.other, answer)
+    if answer.other is not None and answer.other.kind == "list" and gold.kind in ("list", "set"):
+        return compare(gold, answer.other)
+    if {gold.kind, answer.kind} in ({"tuple", "assignments"}, {"assignment", "assignments"}):
+        return _compare_system(gold, answer)
     if gold.kind == "assignments" and answer.kind == "assignments":
         if [item.name for item in gold.items] != [item.name for item in answer.items]:
             return None
@@ -451,7 +599,11 @@ def compare(gold: Answer, answer: Answer) -> bool | None:
     if {gold.kind, answer.kind} <= {"set", "list", "value", "infinity"} and {gold.kind, answer.kind} & {"set", "list"}:
         return _compare_unordered(gold, answer)
     if {gold.kind, answer.kind} <= {"union", "tuple", "list", "set"} and "union" in (gold.kind, answer.kind):
-        return _unordered(_pieces(gold), _pieces(answer))
+        same = _unordered(_pieces(gold), _pieces(answer))
+        if same:
+            return True
+        left, right = _merged(_pieces(gold)), _merged(_pieces(answer))
+        return same if left is None or right is None else _unordered(left, right)
     return _compare_others(gold, answer)
 
 
@@ -483,7 +635,12 @@ def _compare_others(gold: Answer, answer: Answer) -> bool | None:
         if gold.text or answer.text:
             return gold.text == answer.text or _parts(gold, answer)
         same = _parts(gold, answer)
-        return same if same or len(gold.items) != len(answer.items) else None
+        if same or len(gold.items) != len(answer.items):
+            return same
+        first, second = ([ex.rational(part.node) for part in side.items if part.node] for side in (gold, answer))
+        if None in (*first, *second) or not first[0] or not second[0]:
+            return None
+        return None if len({a / b for a, b in zip(first, second, strict=True) if a and b}) == 1 else False
     if "unread" in kinds:
         return None
     if "matrix" in kinds and "tuple" in kinds:
@@ -508,6 +665,22 @@ def _all(verdicts: object) -> bool | None:
             return False
         unsure = unsure or verdict is None
     return None if unsure else True
+
+
+def _compare_system(gold: Answer, answer: Answer) -> bool | None:
+    """x = -2, y = 1 against (-2, 1) or (x, y) = (-2, 1): letters in the order of the alphabet name the places."""
+    system, other = (gold, answer) if gold.kind == "assignments" else (answer, gold)
+    names = [item.name for item in system.items]
+    pair = other
+    if other.kind == "assignment":
+        pair = other.items[0]
+        if pair.kind != "tuple" or other.name.strip("()").split(",") != names:
+            return None if pair.kind != "value" else False
+    if not all(len(name) == 1 for name in names) or len(pair.items) != len(names) or pair.brackets != "()":
+        return None
+    values = tuple(item.items[0] for item in system.items)
+    left, right = (values, pair.items) if system is gold else (pair.items, values)
+    return _all(compare(a, b) for a, b in zip(left, right, strict=True))
 
 
 def _compare_choice(gold: Answer, answer: Answer) -> bool | None:
@@ -546,7 +719,11 @@ def _compare_equation(gold: Answer, answer: Answer) -> bool | None:
     if gold.node is None or answer.node is None:
         return None
     if "value" in (gold.kind, answer.kind) or "text" in (gold.kind, answer.kind):
-        return False
+        equation, number = (gold, answer) if gold.kind == "equation" else (answer, gold)
+        # x^2 + y^2 = 9 is not 9, but it may be how somebody says that the sum is 9.
+        told = equation.items[0] if equation.items else None
+        zero = number.node is not None and ex.rational(number.node) == 0
+        return None if told is not None and not zero and compare(told, number) else False
     if {gold.kind, answer.kind} <= {"equation", "assignment"}:
         return _proportional(gold.node, answer.node)
     return None
@@ -567,7 +744,9 @@ def _proportional(first: ex.Node, second: ex.Node) -> bool | None:
         if not a or not b:
             return None
         ratios.append(a / b)
-    return True if len(set(ratios)) == 1 else None
+    if len(set(ratios)) == 1:
+        return True
+    return False if ex.is_polynomial(first) and ex.is_polynomial(second) else None
 
 
 def _compare_assignment(gold: Answer, answer: Answer) -> bool | None:
@@ -595,6 +774,8 @@ def _compare_tuples(gold: Answer, answer: Answer) -> bool | None:
 
 def _compare_unordered(gold: Answer, answer: Answer) -> bool | None:
     """Sets and lists: no order, and a set with one element is not that element's list of two."""
+    if gold.kind == answer.kind == "set" and {i.kind for i in (*gold.items, *answer.items)} & {"set"}:
+        return _unordered(_distinct(gold.items), _distinct(answer.items))
     left = gold.items if gold.kind in ("set", "list") else (gold,)
     right = answer.items if answer.kind in ("set", "list") else (answer,)
     if gold.name and answer.name and gold.name != answer.name:
@@ -605,21 +786,36 @@ def _compare_unordered(gold: Answer, answer: Answer) -> bool | None:
 
 
 def _distinct(items: tuple[Answer, ...]) -> tuple[Answer, ...]:
-    kept: list[Answer] = []
-    for item in items:
-        if not any(compare(other, item) for other in kept):
-            kept.append(item)
-    return tuple(kept)
+    return tuple({key(item): item for item in items}.values())
 
 
 def _unordered(left: tuple[Answer, ...], right: tuple[Answer, ...]) -> bool | None:
-    """Each on the left matched with one on the right (largest matching, since rounding makes sameness no class)."""
+    """Each on the left matched with one on the right: by their keys, and what is left over one against another
+    (largest matching, since rounding makes sameness no class)."""
     if len(left) != len(right):
         return False
-    verdicts = [[compare(a, b) for b in right] for a in left]
+    waiting: dict[str, list[Answer]] = {}
+    for item in right:
+        waiting.setdefault(key(item), []).append(item)
+    rest = []
+    for item in left:
+        twins = waiting.get(key(item))
+        if twins and _alike(item, twins[-1]):
+            twins.pop()
+        else:
+            rest.append(item)
+    others = [item for twins in waiting.values() for item in twins]
+    if len(rest) > MOST_COMPARED:
+        return None
+    verdicts = [[_alike(a, b) for b in others] for a in rest]
     if _matching([[v is True for v in row] for row in verdicts]):
         return True
     return None if _matching([[v is not False for v in row] for row in verdicts]) else False
+
+
+def _alike(gold: Answer, answer: Answer) -> bool | None:
+    """`compare` for members, of which a set is never its only element."""
+    return False if (gold.kind == "set") != (answer.kind == "set") else compare(gold, answer)
 
 
 def _matching(allowed: list[list[bool]]) -> bool:
@@ -660,8 +856,8 @@ def _same(gold: ex.Node, answer: ex.Node, places: int | None) -> bool | None:
     same = ex.same_value(gold, answer)
     if same is not True and places is not None and not ex.symbols(answer):
         target = ex.rational(gold)
-        # One place is too few to take a closed form for the number that was rounded: 2 sqrt(5) is not 4.5.
-        if target is not None and (places > 1 or answer[0] == "num"):
+        # One place is too few to take an irrational number for what was rounded: 2 sqrt(5) is not 4.5.
+        if target is not None and (places > 1 or ex.rational(answer) is not None):
             return ex.rounds_to(answer, target, places)
     return same
 
@@ -681,6 +877,11 @@ def _compare_percent(gold: Answer, answer: Answer) -> bool | None:
     return False
 
 
+def _in_radians(answer: Answer) -> ex.Node:
+    assert answer.node is not None and answer.unit is not None
+    return ("call", "degree", answer.node) if answer.unit.dimension == "angle" else answer.node
+
+
 def _compare_measured(gold: Answer, answer: Answer) -> bool | None:
     assert gold.unit and answer.unit and gold.node is not None and answer.node is not None
     if gold.unit == answer.unit:
@@ -688,6 +889,9 @@ def _compare_measured(gold: Answer, answer: Answer) -> bool | None:
     same_number = _same(gold.node, answer.node, gold.places)
     if not (gold.unit.known and answer.unit.known):
         return None if same_number is not False else False
+    if {gold.unit.dimension, answer.unit.dimension} == {"angle", "radian"}:
+        first, second = (_in_radians(a) for a in (gold, answer))
+        return ex.same_value(first, second)
     if gold.unit.dimension != answer.unit.dimension:
         return False
     scale = ("num", answer.unit.factor / gold.unit.factor)

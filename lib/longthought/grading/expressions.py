@@ -791,9 +791,14 @@ def _placed(node: Node, points: dict[str, Fraction]) -> Node:
     return tuple(_placed(child, points) if isinstance(child, tuple) else child for child in node)
 
 
-def points(names: frozenset[str], which: int) -> dict[str, Fraction]:
-    """Where formulas are compared: a fraction per letter, positive at first, then of both signs."""
+def points(names: frozenset[str], which: int, *, whole: bool = False) -> dict[str, Fraction]:
+    """Where formulas are compared: a fraction per letter, positive at first, then of both signs.
+
+    `whole` asks for positive integers, where factorials and binomials have their values.
+    """
     found = {}
+    if whole:
+        return {name: Fraction(40 + 7 * which + 3 * i) for i, name in enumerate(sorted(names))}
     for name in names:
         seed = int.from_bytes(sha256(f"{which}|{name}".encode()).digest()[:6], "big")
         value = Fraction(seed % 99_991 + 2, 16_411)  # small, so that it can stand in an exponent
@@ -801,6 +806,35 @@ def points(names: frozenset[str], which: int) -> dict[str, Fraction]:
     if which == POINTS - 1:
         return {name: -abs(value) for name, value in found.items()}
     return found
+
+
+def counts(node: Node) -> bool:
+    """Whether a factorial or a binomial stands in a tree, so that its letters are integers."""
+    if node[0] == "call" and node[1] in ("factorial", "binomial"):
+        return True
+    return any(counts(child) for child in node[1:] if isinstance(child, tuple))
+
+
+def is_polynomial(node: Node) -> bool:
+    """Whether a tree is a polynomial in its letters."""
+    if not symbols(node) or node[0] == "sym":
+        return True
+    if node[0] == "pow":
+        power = rational(node[2])
+        return power is not None and power.denominator == 1 and power >= 0 and is_polynomial(node[1])
+    return node[0] in ("sum", "prod") and all(is_polynomial(child) for child in node[1:])
+
+
+def approximate(node: Node) -> float | None:
+    """A real constant as a float, for ordering only; None for any other tree."""
+    if symbols(node):
+        return None
+    try:
+        with _workable(node) as mp:
+            real = _real(_value(node, mp), mp)
+            return None if real is None else float(real)
+    except (Undefined, TooLarge, OverflowError, ValueError, ZeroDivisionError):
+        return None
 
 
 def same_value(first: Node, second: Node) -> bool | None:
@@ -814,8 +848,9 @@ def same_value(first: Node, second: Node) -> bool | None:
     if not names:
         return _same_constant(first, second)
     seen = []
+    whole = counts(first) or counts(second)
     for which in range(POINTS):
-        at = points(names, which)
+        at = points(names, which, whole=whole)
         verdict = _same_constant(_placed(first, at), _placed(second, at))
         if verdict is False and which == 0:
             return False
@@ -907,7 +942,8 @@ def key(node: Node) -> str:
     """A text that equal values share: exact for rationals, 40 digits for others, values at the points for formulas."""
     names = symbols(node)
     if names:
-        keys = [_constant_key(_placed(node, points(names, which))) for which in range(POINTS)]
+        whole = counts(node)
+        keys = [_constant_key(_placed(node, points(names, which, whole=whole))) for which in range(POINTS)]
         return "formula " + " ".join([*sorted(names), *keys])
     return _constant_key(node)
 

@@ -12,19 +12,22 @@ from __future__ import annotations
 import re
 
 _THOUGHT = re.compile(
-    r"(<think(?:ing)?>|<\|begin_of_thought\|>|◁think▷)|(</think(?:ing)?>|<\|end_of_thought\|>|◁/think▷)"
+    r"(<(?:think|thinking|thought|reasoning|scratchpad)>|<\|begin_of_thought\|>|◁think▷)|"
+    r"(</(?:think|thinking|thought|reasoning|scratchpad)>|<\|end_of_thought\|>|◁/think▷)",
+    re.IGNORECASE,
 )
-_BOX = r"\\(?:boxed|fbox)(?![A-Za-z])"
+# A second backslash is what remains of a log that was escaped twice.
+_BOX = r"\\{1,2}(?:boxed|fbox|framebox)(?![A-Za-z])"
 _MARK = re.compile(_BOX + r"\s*(?P<open>\{)|" + _BOX + r"\s*(?P<bare>-?\d+(?:\.\d+)?)|\\\\|\\[{}]|[{}]")
 _VISIBLE = re.compile(r"\S")
 _NESTED = re.compile(_BOX + r"\s*\{")
 _NESTED_BOXES = 3
 _MARKER = re.compile(
-    r"(?:the\s+)?(?:final\s+|correct\s+)?answer\s*(?:is|:|=)+\s*|####\s*|(?:最终|最后)?答案\s*(?:是|为|：|:|=)+\s*",
+    r"(?:the\s+)?(?:final\s+|correct\s+)?answer\s*(?:is|:|=)+\s*|####\s*|<answer>|故选\s*[:：]?\s*|(?:最终|最后)?答案\s*(?:是|为|选|：|:|=)+\s*",
     re.IGNORECASE,
 )
 _LONGEST_MARKED = 200
-_SENTENCE = re.compile(r"\n|。|；|;\s|\.(?=\s|$|\*)|，(?=\D)|,\s+(?=[a-z]{2})")
+_SENTENCE = re.compile(r"\n|</answer>|。|；|;\s|\.(?=\s|$|\*)|，(?=\D)|,\s+(?=[a-z]{2})")
 
 
 def visible(completion: str) -> str:

@@ -1,9 +1,9 @@
 """Grading a file: rows in, verdicts out, with the rates that a reader wants to see.
 
 A row is a JSON object with `id`, `gold` and `pred` (a whole completion); a verdict row repeats the id and holds
-`verdict`, `extracted`, `reason` and the version of the grader. The completions themselves are never changed, so they can
-be graded again by a better grader. Rows are read and written one by one; the output appears under its name only when
-it is whole.
+`verdict`, `extracted`, `reason` and the version of the grader. The completions themselves are never changed, so they
+can be graded again by a better grader. Rows are read and written one by one; the output appears under its name only
+when it is whole.
 """
 
 from __future__ import annotations

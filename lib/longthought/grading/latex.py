@@ -25,12 +25,13 @@ _SIGNS = {
     "∈": r"\in ", "ℝ": r"\mathbb{R}", "≈": r"\approx ", "∠": r"\angle ", "θ": r"\theta ", "α": r"\alpha ",
     "β": r"\beta ", "γ": r"\gamma ", "λ": r"\lambda ", "φ": r"\phi ", "ω": r"\omega ", "⌊": r"\lfloor ",
     "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "⟨": r"\langle ", "⟩": r"\rangle ", "′": "'", "’": "'",
-    "“": '"', "”": '"', "。": ".", "、": ",", "￥": "¥", "∶": ":",
+    "⁄": "/", "¢": " cents", "“": '"', "”": '"', "。": ".", "、": ",", "￥": "¥", "∶": ":",
 }  # fmt: skip
 _SIGN = re.compile("|".join(map(re.escape, _SIGNS)))
 _ROOT = re.compile(r"([√∛∜])\s*(\(|\{|\d+|[a-z])?")
 _NAMES = {
-    r"\dfrac": r"\frac", r"\tfrac": r"\frac", r"\cfrac": r"\frac", r"\dbinom": r"\binom", r"\tbinom": r"\binom",
+    r"\dfrac": r"\frac", r"\nicefrac": r"\frac", r"\sfrac": r"\frac",
+    r"\tfrac": r"\frac", r"\cfrac": r"\frac", r"\dbinom": r"\binom", r"\tbinom": r"\binom",
     r"\leq": r"\le", r"\geq": r"\ge", r"\leqslant": r"\le", r"\geqslant": r"\ge", r"\neq": r"\ne", r"\lt": "<",
     r"\gt": ">", r"\varnothing": r"\emptyset", r"\infin": r"\infty", r"\lbrace": r"\{", r"\rbrace": r"\}",
     r"\lvert": "|", r"\rvert": "|", r"\vert": "|", r"\mid": "|", r"\lbrack": "[", r"\rbrack": "]", r"\lparen": "(",
@@ -47,13 +48,25 @@ _NOTHING = {
 _SPACING = re.compile(r"(?<!\\)\\[,;:> ]|~|\\(?:hspace|vspace|phantom)\*?\{[^{}]*\}")
 _FONT = re.compile(
     r"\\(?:text|textbf|textit|textrm|textsf|texttt|textnormal|mathrm|mathbf|mathit|mathsf|mathtt|mathnormal|boldsymbol|"
-    r"bold|bm|operatorname|mbox|hbox|emph|underline|pmb|rm)\s*\{([^{}]*)\}"
+    r"bold|bm|operatorname|mbox|hbox|emph|underline|pmb|rm|bf|it)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
+)
+_FONT_COMMAND = re.compile(
+    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|boldsymbol|bold|bm|mbox|emph|underline|pmb)\s*(?=\{)"
 )
 _PLAIN_ENVIRONMENT = re.compile(
     r"\\(?:begin|end)\s*\{(?:aligned|align|align\*|gathered|gather|split|equation|equation\*|array|cases|center)\}"
     r"(?:\{[clr|]*\})?"
 )
-_BRACED_COMMA = re.compile(r"(?<=\d)\{,\}(?=\d)")
+_BRACED_COMMA = re.compile(r"(?<=\d)(?:\{,\}|\\text\{,\})(?=\d{3}(?!\d))")
+_BRACED_COLON = re.compile(r"\{:\}")
+_ROW_SPACE = re.compile(r"\\\\\[\s*-?[\d.]+\s*(?:pt|ex|em|mm|cm|in)\s*\]")
+_MATHS_MODE = re.compile(r"(?<!\\)\\[()\[\]]")
+_DEGREES = re.compile(r"(?:\{\})?\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z])|\{\s*o\s*\}\s*$|o\s*$)")
+_NOT_EQUAL = re.compile(r"\\not\s*=")
+_COLOUR = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}")
+_OVER = re.compile(r"\{([^{}]*)\\(over|choose)(?![A-Za-z])([^{}]*)\}")
+_ARRAY = re.compile(r"[(\[]\s*\\begin\s*\{array\}\s*\{[clr| ]*\}(.*?)\\end\s*\{array\}\s*[)\]]", re.DOTALL)
+_ROW = re.compile(r"\s*\\\\\s*(=)?")
 _JOINED = re.compile(r"\\!\s*")
 _SPACE = re.compile(r"\s+")
 _PERCENT = re.compile(r"\\%")
@@ -73,16 +86,20 @@ def clean(answer: str) -> str:
         text = unicodedata.normalize("NFKC", text)
         text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cc") or c in "\n\t")
     text = text.replace(r"\$", DOLLAR)
-    text = re.sub(r"\\[()\[\]](?![A-Za-z])", " ", text) if text.startswith(("\\(", "\\[")) else text
+    text = _BRACED_COMMA.sub("", text)
+    text = _ROW_SPACE.sub(r"\\\\", text)
+    text = _MATHS_MODE.sub(" ", text)
+    text = text.replace("~", " ").replace("...", r"\ldots ")
     if text.count("$") == 1 and re.match(r"\$\s*[\d.]", text):
         text = text.replace("$", DOLLAR)
     text = text.replace("$", " ")
     if "\\" in text:
         text = _latex(text)
-    text = _BRACED_COMMA.sub(",", text)
+    text = _BRACED_COLON.sub(":", text)
+    text = _DEGREES.sub(r"^\\circ", text)
     text = _PERCENT.sub("%", text)
     text = _SPACE.sub(" ", text).strip()
-    for mark in ("**", "__", "`"):
+    for mark in ("**", "__", "`", '"', "'"):
         if text.startswith(mark) and text.endswith(mark) and len(text) > 2 * len(mark):
             text = text[len(mark) : -len(mark)].strip()
     while text.endswith((".", ",", ";", ":", " ", "\\\\")):
@@ -99,16 +116,22 @@ def _root(match: re.Match[str]) -> str:
 def _latex(text: str) -> str:
     text = _JOINED.sub("", text)
     text = text.replace(r"\/", "")
-    text = _SPACING.sub(" ", text)
-    text = _PLAIN_ENVIRONMENT.sub(" ", text)
-    if "\\begin" not in text:
-        text = text.replace("&", " ")
+    text = _COLOUR.sub("", text)
+    text = _NOT_EQUAL.sub(r"\\ne ", text)
     for _ in range(4):
         unwrapped = _FONT.sub(r" \1 ", text)
         if unwrapped == text:
             break
         text = unwrapped
-    return _COMMAND.sub(_command, text)
+    text = _SPACING.sub(" ", text)
+    text = _COMMAND.sub(_command, text)
+    text = _ARRAY.sub(r"\\begin{pmatrix}\1\\end{pmatrix}", text)
+    text = _PLAIN_ENVIRONMENT.sub(" ", text)
+    text = _OVER.sub(lambda m: (r"\frac" if m[2] == "over" else r"\binom") + f"{{{m[1]}}}{{{m[3]}}}", text)
+    if "\\begin" not in text:
+        # Lines of a display are members of one chain where they go on with "=", and separate otherwise.
+        text = _ROW.sub(lambda m: " = " if m[1] else ", ", text.replace("&", " "))
+    return _FONT_COMMAND.sub("", text)
 
 
 def _command(match: re.Match[str]) -> str:
@@ -151,12 +174,13 @@ def bracketed(text: str) -> tuple[str, str, str] | None:
             inside = text[len(opening) : -len(closing)]
             if closing == "\\}" and inside.endswith("\\"):
                 continue
-            if _balanced(inside):
+            if balanced(inside):
                 return opening, inside.strip(), closing
     return None
 
 
-def _balanced(text: str) -> bool:
+def balanced(text: str) -> bool:
+    """Whether every bracket of `text` closes inside it."""
     depth, at = 0, 0
     while at < len(text):
         c = text[at]

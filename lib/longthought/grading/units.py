@@ -25,7 +25,7 @@ class Unit:
 
 
 _TABLE = {
-    "money": {"dollar dollars usd": "1", "cent cents": "1/100"},
+    "money": {"dollar dollars usd 美元": "1", "cent cents 美分": "1/100"},
     "yuan": {"yuan 元 块 rmb": "1", "角": "1/10", "分钱": "1/100"},
     "length": {
         "m meter meters metre metres 米": "1", "cm centimeter centimeters centimetre centimetres 厘米": "1/100",
@@ -43,8 +43,12 @@ _TABLE = {
         "ton tons tonne tonnes 吨": "1000000", "lb lbs pound pounds": "45359237/100000",
         "oz ounce ounces": "45359237/1600000",
     },
-    "volume": {"liter liters litre litres 升": "1", "ml milliliter milliliters millilitre 毫升": "1/1000"},
+    "volume": {"L liter liters litre litres 升": "1", "ml milliliter milliliters millilitre 毫升": "1/1000"},
     "angle": {"degree degrees deg 度": "1"},
+    "radian": {"rad radian radians 弧度": "1"},
+    "energy": {"J joule joules": "1"},
+    "force": {"N newton newtons": "1"},
+    "voltage": {"V volt volts": "1"},
 }  # fmt: skip
 _WORDS = {
     word: Unit(dimension, Fraction(factor))
@@ -58,18 +62,25 @@ _MULTIPLIERS = {
 }  # fmt: skip
 # Words that change what a number says, so that a number before them is not the answer by itself.
 _NOT_UNITS = {
-    "is", "are", "not", "no", "wrong", "incorrect", "false", "or", "and", "if", "when", "where", "than", "less", "more",
-    "least", "most", "about", "approximately", "over", "under", "mod", "modulo", "but", "maybe", "possibly", "to",
-    "from", "between", "for", "otherwise", "except", "plus", "minus", "divided", "percentage", "half", "third",
-    "with", "without", "then", "so", "undefined", "infinity", "solutions", "base", "radians", "rad", "squared",
-    "cubed", "pi", "root", "sqrt", "th", "choose", "factorial", "exceeds", "mixed", "remainder", "r", "bc", "ad", "am",
-    "pm",
+    "about", "above", "actually", "ad", "am", "and", "approximately", "are", "base", "bc", "below", "between",
+    "billion", "billions", "but", "choose", "cubed", "divided", "doubled", "dozens", "eight", "eighth", "eighths",
+    "exceeds", "except", "excluded", "factorial", "fails", "false", "fifth", "fifths", "five", "for", "four",
+    "fourth", "fourths", "from", "half", "halves", "hmm", "hundred", "hundreds", "hundredth", "hundredths", "if",
+    "incorrect", "infinity", "is", "least", "less", "maybe", "million", "millions", "minus", "mixed", "mod",
+    "modulo", "more", "most", "negative", "nine", "ninth", "ninths", "no", "not", "one", "or", "otherwise",
+    "over", "percentage", "pi", "plus", "pm", "possibly", "quarter", "quarters", "r", "remainder", "root",
+    "seven", "seventh", "sevenths", "six", "sixth", "sixths", "so", "sqrt", "squared", "ten", "tens", "tenth",
+    "tenths", "th", "than", "then", "third", "thirds", "thousand", "thousands", "thousandth", "thousandths",
+    "three", "to", "tripled", "twenty", "twice", "two", "undefined", "under", "wait", "when", "where", "with",
+    "without", "wrong", "zero",
 }  # fmt: skip
 _POWER_WORDS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
 _TAIL = re.compile(
     r"^(?P<number>.*?[\d)}\]!]|.*?\\pi|.*?¤\s*[\d.,]+)(?P<space>\s*)(?P<unit>(?:[A-Za-z]+\.?|[\u4e00-\u9fff]+)"
-    r"(?:[ /.-]+(?:[A-Za-z]+\.?|[\u4e00-\u9fff]+)){0,4}(?:\s*\^\s*\{?\s*[23]\s*\}?)?)$"
+    r"(?:[ /.-]+(?:[A-Za-z]+\.?|[\u4e00-\u9fff]+)){0,4}"
+    r"(?:\s*\^\s*\{?\s*[23]\s*\}?)?(?:/[A-Za-z]+(?:\s*\^\s*\{?\s*[23]\s*\}?)?)?)$"
 )
+_UNIT_FRACTION = re.compile(r"\s*\\frac\s*\{\s*([A-Za-z]{1,12})\s*\}\s*\{\s*([A-Za-z]{1,12})\s*\}$")
 _ANGLE_FUNCTION = re.compile(r"sin|cos|tan|cot|sec|csc")
 _CJK = re.compile(r"[\u4e00-\u9fff]")
 
@@ -93,6 +104,19 @@ def _named(words: str, power: int) -> Unit | None:
     return Unit(f"{unit.dimension}^{power}", unit.factor**power)
 
 
+def _rate(words: str, power: int) -> Unit | None:
+    """One known unit per another: km/h, metres per second, g/cm^3 (whose power is that of the last)."""
+    halves = re.split(r"\s*/\s*|\s+per\s+", words)
+    if len(halves) != 2:
+        return None
+    exponent = re.search(r"\^\s*\{?\s*([23])\s*\}?$", halves[0])
+    top = _named(halves[0][: exponent.start()] if exponent else halves[0], int(exponent[1]) if exponent else 1)
+    bottom = _named(halves[1], power)
+    if top is None or bottom is None:
+        return None
+    return Unit(f"{top.dimension}/{bottom.dimension}", top.factor / bottom.factor)
+
+
 def split_unit(text: str) -> tuple[str, Unit | None, bool] | None:
     """(number, unit, certain) of a text that ends in a unit; None where nothing like a unit stands there.
 
@@ -100,6 +124,7 @@ def split_unit(text: str) -> tuple[str, Unit | None, bool] | None:
     well be variables, as in "5m".
     """
     text = text.strip()
+    text = _UNIT_FRACTION.sub(r" \1/\2", text)
     if DOLLAR in text:
         if text.count(DOLLAR) > 1:
             return None
@@ -129,7 +154,7 @@ def split_unit(text: str) -> tuple[str, Unit | None, bool] | None:
     if head.lower() in _MULTIPLIERS and rest:
         counted = split_unit(f"{number} {rest}")
         return (f"({counted[0]})*{_MULTIPLIERS[head.lower()]}", counted[1], counted[2]) if counted else None
-    unit = _named(bare, power)
+    unit = _rate(bare, power) or _named(bare, power)
     if unit is None and _CJK.match(bare) and bare[0] in "万亿":
         unit_of = _named(bare[1:], power) or Unit(bare[1:], known=False)
         return f"({number})*{_MULTIPLIERS[bare[0]]}", unit_of, True
@@ -138,7 +163,7 @@ def split_unit(text: str) -> tuple[str, Unit | None, bool] | None:
         return number, unit, certain
     parts = re.split(r"[ /.-]+", bare.lower())
     if _CJK.match(bare):
-        if len(bare) > 4 or set(bare) & set("不非或和是否无没"):
+        if len(bare) > 4 or set(bare) & set("不非或和是否无没十百千万亿成折负半几多约分之"):
             return None
     elif len(parts) > 4 or any(part in _NOT_UNITS or len(part) < 2 for part in parts):
         return None
