@@ -22,7 +22,7 @@ help: ## this list
 	@echo "make lab                  open the notebooks in JupyterLab"
 	@echo "make test                 lint, types and tests"
 	@echo "make lint                 lint and types only"
-	@echo "make bench                measure speed and quality"
+	@echo "make bench [MATH500=file] measure speed and quality, the grader also on the golds of such a file"
 	@echo "make clean                remove built pages, executed copies, trained students and caches"
 	@echo
 	@echo "PYTHON=/path/to/python3.11 chooses the interpreter; PIP_ARGS is handed to pip, for example to name the index"
@@ -69,7 +69,10 @@ test: lint
 	@$(PY) -m pytest $(PYTESTOPTS)
 
 bench: $(STAMP)
-	@$(PY) tests/bench.py
+	@$(PY) -c 'import math_verify' 2>/dev/null || \
+	  $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e ".[bench]" || \
+	  echo "note: Math-Verify could not be installed, so the grader is timed alone"
+	@MATH500=$(MATH500) $(PY) tests/bench.py
 
 lab: $(STAMP)
 	@$(VENV)/bin/jupyter lab notebooks

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from trl import SFTConfig, SFTTrainer
 
+import bench_grading
 from longthought import artifacts
 from longthought.engines import Sampling, TransformersEngine
 from longthought.evaluation.scaling import maj_curves
@@ -147,6 +148,7 @@ def main() -> None:
     for row in rows:
         table.add_row(*row)
     Console(width=110).print(table)
+    bench_grading.report(os.environ.get("MATH500", ""))
 
 
 if __name__ == "__main__":
