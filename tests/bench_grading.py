@@ -2,7 +2,8 @@
 
 The rows are the tables of data/grading_cases.json in the library, whose verdicts were written by hand, so that "who is
 right" is looked up and not argued. With `--math500 FILE` the gold answers of that file are paired as well: each with
-itself in three spellings, and with another gold of the same file.
+itself in three spellings, and with another gold of the same file. `--record` writes Math-Verify's verdicts on the case
+table where the book reads them.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import json
 import re
 import time
 from collections.abc import Callable, Sequence
+from datetime import date
 from importlib.resources import files
 from pathlib import Path
 
+from longthought.audit import record_math_verify
 from longthought.grading import grade
 from longthought.grading.answers import read
 
@@ -100,4 +103,9 @@ def report(math500: str = "") -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--math500", default="", help="a JSONL file with an answer per row")
-    report(parser.parse_args().math500)
+    parser.add_argument("--record", action="store_true", help="write lib/longthought/data/math_verify.csv instead")
+    asked = parser.parse_args()
+    if asked.record:
+        record_math_verify(Path(str(files("longthought"))) / "data" / "math_verify.csv", date.today().isoformat())
+    else:
+        report(asked.math500)

@@ -41,8 +41,8 @@ class Resolved:
 
 
 def short_name(notebook: str) -> str:
-    """`scaling` for `02_scaling`."""
-    return re.sub(r"^\d+_", "", notebook)
+    """`scaling` for `02_scaling`, `grading` for `A1_grading`."""
+    return re.sub(r"^[A-Z]?\d+_", "", notebook)
 
 
 def profile_names() -> list[str]:
