@@ -66,12 +66,15 @@ def test_scaling_measures_a_real_model_on_a_users_file(clone):
     rows = [{"problem": "What is $2+3$?", "answer": "5"}, {"problem": "Compute 7*6 <b>now</b>.", "answer": "42"}]
     (clone / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
     sizes = ["-p", "samples=2", "-p", "max_tokens=24", "-p", "dtype=bfloat16", "-p", "caps=8"]
+    sizes += ["-p", "force_file=true", "-p", "forced_caps=8,99", "-p", "forced_waits=1"]
     done = longthought(clone, "run", "scaling", "-p", "problems=mine.jsonl", "-p", "model=smollm2-135m", *sizes)
     assert done.returncode == 0, done.stderr
     record = json.loads((clone / "book/runs/02_scaling.run.json").read_text())
     assert record["provenance"]["test_problems"] == 2 and record["provenance"]["model"] == "smollm2-135m"
     assert re.search(r"smollm2-135m: from \d/2 = ", record["results"]["votes_finding"]["text"])
     assert "no two students" in record["results"]["matched_finding"]["text"]
+    assert "forced at 8 (" in record["results"]["forced_cap_finding"]["text"]
+    assert "after wait once: " in record["results"]["forced_wait_finding"]["text"]
     copy = json.loads((clone / "book/runs/02_scaling.ipynb").read_text())
     shown = json.dumps(copy)
     assert "Compute 7*6 &lt;b&gt;now" in shown and "<b>now</b>" not in "".join(

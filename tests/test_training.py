@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,8 +12,17 @@ from longthought import artifacts
 from longthought.engines import Sampling, TransformersEngine, batches_by_length
 from longthought.errors import UserError
 from longthought.evaluation import samples as samples_module
+from longthought.evaluation.forcing import Forcing, final_part
 from longthought.evaluation.samples import Samples, read
-from longthought.experiments import Settings, base_examples, graded, main_line, plain_examples, thought_examples
+from longthought.experiments import (
+    Settings,
+    base_examples,
+    graded,
+    main_line,
+    plain_examples,
+    thought_examples,
+    thought_forcing,
+)
 from longthought.models import SMOLLM2, Architecture, load, new_student
 from longthought.problems import generate
 from longthought.thoughts import Teacher, vocabulary
@@ -275,6 +284,48 @@ def test_answers_drawn_in_parts_join_to_what_one_draw_would_hold(trained, monkey
     together = graded({"student": whole}, workers=1)["student"]
     assert together.problems == HELD and together.correct.shape == (12, 2)
     assert together.completions[5:10] == read(parts[1]).completions
+
+
+def test_forcing_is_part_of_the_key_and_no_forcing_leaves_it_alone(trained):
+    plain = Samples("student", trained, HELD, Sampling(max_tokens=40))
+    own = {"sampling": asdict(plain.sampling), "dtype": "float32", "device": "cpu", "batch": 96}
+    asked = [[p.id, p.gold, p.text] for p in HELD]
+    content = {"student": trained.key, "own": own, "asked": asked}
+    assert plain.key == artifacts.artifact_key("longthought.engines", content)
+    words = thought_forcing()
+    forced = [replace(words, cap=12), replace(words, cap=13), replace(words, times=1), replace(words, times=2)]
+    forced += [replace(words, cap=12, times=1), replace(words, cap=12, allowance=5), Forcing(cap=12)]
+    assert len({plain.key, *(replace(plain, forcing=f).key for f in forced)}) == 1 + len(forced)
+    with pytest.raises(UserError, match="a cap of 41"):
+        replace(plain, forcing=replace(words, cap=41))
+
+
+def test_a_trained_student_is_forced_through_its_samples(trained):
+    plain = Samples("student", trained, HELD, Sampling(max_tokens=40))
+    words = thought_forcing()
+    wanted = {"free": plain, "capped": replace(plain, forcing=replace(words, cap=9))}
+    wanted["waited"] = replace(plain, forcing=replace(words, times=2))
+    found = graded(wanted, workers=1)
+    free, capped, waited = found["free"], found["capped"], found["waited"]
+    for name, own in found.items():
+        marks = own.tokens[:, 0] - [len(row[0].split()) for row in own.completions]
+        # A word is a token, and so is the end mark of an answer that ended; a forced one may only have closed its box.
+        assert (marks == ~own.truncated[:, 0]).all() or name == "capped"
+        assert ((marks == 0) | (marks == 1) & ~own.truncated[:, 0]).all()
+        assert all(row[0].endswith("}") for row in np.array(own.completions)[(marks == 0) & ~own.truncated[:, 0]])
+    long = free.tokens[:, 0] > 9
+    assert long.any() and capped.tokens.max() <= 9 + 2 + words.allowance
+    for i, problem in enumerate(HELD):
+        closing, continuation = words.words(problem.language)
+        thought, answer = free.completions[i][0], capped.completions[i][0]
+        if long[i]:
+            assert answer.split()[:9] == thought.split()[:9] and closing.split()[-1] in answer
+        else:
+            assert answer == thought
+        kept = thought[: final_part(thought, closing)].split()
+        if not free.truncated[i, 0] and len(kept) < 38:
+            assert waited.completions[i][0].split()[: len(kept) + 1] == [*kept, continuation.strip()]
+    assert waited.tokens.max() <= 40
 
 
 def test_rejection_keeps_only_right_thoughts():

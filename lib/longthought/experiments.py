@@ -15,18 +15,22 @@ from typing import Any
 from longthought.artifacts import Artifact, build, digest
 from longthought.engines import Sampling
 from longthought.errors import UserError
+from longthought.evaluation.forcing import Forcing
 from longthought.evaluation.samples import Graded, Samples, joined, read, shards
-from longthought.evaluation.scaling import Point, one_answer
+from longthought.evaluation.scaling import Point, one_answer, truncation_curve
 from longthought.grading import grade
 from longthought.models import Architecture
 from longthought.problems import Problem, generate, load_jsonl, require_train
 from longthought.statistics import Rate, wilson
-from longthought.thoughts import Teacher, documents, long_thought, vocabulary, worked_solution
+from longthought.thoughts import WORDS, Teacher, documents, long_thought, vocabulary, worked_solution
 from longthought.training import Example, Stage, Start
 
 MONITORED = 40
 PRETRAINED_BATCH = 64
 BOXED_PROMPT = "{problem}\n\nReason step by step, and put your final answer within \\boxed{}."
+# How an answer in natural words is closed and made to go on (Muennighoff et al. 2025).
+NATURAL_FORCING = Forcing(closing="\n\nThe final answer is \\boxed{", continuation="\n\nWait")
+BOX_TOKENS = 8  # room for a number, its closing brace, the stop and the end mark
 STUDENTS = ("base", "phase 1", "control", "distilled")
 
 
@@ -435,6 +439,69 @@ def greedy_points(s: Settings, study: Study) -> dict[str, list[Point]]:
         ]
         for name in STUDENTS
     }
+
+
+@dataclass(frozen=True)
+class Forced:
+    """One student's greedy answers: as they end, closed at each cap of tokens, and made to go on so many times."""
+
+    student: str
+    free: Graded
+    closed: dict[int, Graded]
+    waited: dict[int, Graded]
+
+
+def times_word(times: int) -> str:
+    """How often, in a word."""
+    return {1: "once", 2: "twice"}.get(times, f"{times} times")
+
+
+def thought_forcing() -> Forcing:
+    """The words that close a long thought and that make it go on, in each language, spaced as the teacher writes."""
+    spoken = {name: (f" {w['so']} \\boxed{{", f" {w['wait']}") for name, w in WORDS.items()}
+    closing, continuation = spoken["en"]
+    others = tuple((name, *words) for name, words in spoken.items() if name != "en")
+    return Forcing(closing=closing, continuation=continuation, allowance=BOX_TOKENS, translations=others)
+
+
+def forced_budgets(s: Settings, study: Study, caps: Sequence[int], waits: int, with_file: bool) -> Forced | None:
+    """Greedy answers of the first distilled student under each forced budget; None where there is nothing to force.
+
+    Caps from `max_tokens` on are left out, since they cap nothing. The model of a file is forced only `with_file`.
+    """
+    caps = sorted({cap for cap in caps if cap < s.max_tokens})
+    if not (caps or waits) or not (study.lines or with_file):
+        return None
+    if study.lines:
+        line = study.lines[0]
+        label = f"distilled, seed {line.seed}"
+        free, words = answers(s, {label: line.distilled}, s.test_set(), greedy(s))[label], thought_forcing()
+    else:
+        label, own = next(iter(study.samples.items()))
+        free, words = replace(own, sampling=greedy(s)), NATURAL_FORCING
+    closed = {cap: f"{label}, answer forced at {cap} tokens" for cap in caps}
+    waited = {times: f"{label}, wait {times_word(times)}" for times in range(1, waits + 1)}
+    wanted = {label: free}
+    wanted |= {name: replace(free, label=name, forcing=replace(words, cap=cap)) for cap, name in closed.items()}
+    wanted |= {name: replace(free, label=name, forcing=replace(words, times=n)) for n, name in waited.items()}
+    found = graded(wanted, used_workers(s), "forced answers")
+    return Forced(
+        label,
+        found[label],
+        {cap: found[name] for cap, name in closed.items()},
+        {times: found[name] for times, name in waited.items()},
+    )
+
+
+def forced_curves(forced: Forced, caps: Sequence[int]) -> dict[str, list[Point]]:
+    """The truncation curve of the answers as they end, and a point for each forced budget."""
+
+    curves = {
+        "cut off": truncation_curve(forced.free, caps_within(list({*caps, *forced.closed}), forced.free)),
+        "answer forced": [replace(one_answer(g), budget=f"forced at {cap}") for cap, g in forced.closed.items()],
+        "made to go on": [replace(one_answer(g), budget=f"wait {times_word(n)}") for n, g in forced.waited.items()],
+    }
+    return {name: own for name, own in curves.items() if own}
 
 
 def answers(

@@ -10,9 +10,9 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 
-from longthought.evaluation.samples import Graded
+from longthought.evaluation.samples import Graded, cut_at, cut_to_cost
 from longthought.evaluation.scaling import Point, at_budget
-from longthought.experiments import Line, Settings, Variant
+from longthought.experiments import Forced, Line, Settings, Variant, times_word
 from longthought.problems import Problem
 from longthought.statistics import (
     Comparison,
@@ -70,12 +70,11 @@ def told_apart(c: Comparison) -> str:
 
 def comparison_table(comparisons: Mapping[str, Comparison]) -> pd.DataFrame:
     """One row per paired comparison, with the verdict in words and the test that gave it."""
-    return pd.DataFrame(
-        [
-            {"comparison": name, "verdict": told_apart(c)} | comparison_cells(c) | {"test": c.test}
-            for name, c in comparisons.items()
-        ]
-    )
+    rows = [
+        {"comparison": name, "verdict": told_apart(c)} | comparison_cells(c) | {"test": c.test}
+        for name, c in comparisons.items()
+    ]
+    return pd.DataFrame(rows or [{"comparison": "none in this run"}])
 
 
 def by_kind(outcomes: Mapping[str, np.ndarray], problems: Sequence[Problem], kinds: Sequence[str]) -> pd.DataFrame:
@@ -294,6 +293,72 @@ def scaling_findings(curves: Mapping[str, Sequence[Point]]) -> dict[str, str]:
     ]
     found["matched_finding"] = "Matched budgets. " + ("; ".join(matched) or "This run has no two students to compare.")
     return found
+
+
+_NOT_FORCED = "left out of this run (forced_caps and forced_waits ask for it, and force_file for a file of problems)"
+
+
+def forced_table(forced: Forced | None) -> pd.DataFrame:
+    """One row per way to spend a budget, each compared with the answers as they end, paired by problem."""
+    if forced is None:
+        return pd.DataFrame([{"forced budgets": _NOT_FORCED}])
+    free = forced.free
+    ways = {f"cut at {cap}": cut_at(free, cap) for cap in forced.closed}
+    ways |= {f"answer forced at {cap}": own for cap, own in forced.closed.items()}
+    ways |= {f"wait {times_word(n)}": own for n, own in forced.waited.items()}
+    rows = []
+    for name, g in {"as it ends": free, **ways}.items():
+        n = g.correct.size
+        row = {
+            "answers": name,
+            "accuracy": str(rate(g.correct[:, 0])),
+            "mean output tokens": f"{g.mean_tokens:.1f}",
+            "truncated": f"{int(g.truncated.sum())}/{n}",
+            "no answer": f"{int(g.no_answer.sum())}/{n}",
+        }
+        if g is not free:
+            c = compare(free.correct[:, 0], g.correct[:, 0])
+            row |= {"against as it ends": told_apart(c), **comparison_cells(c)}
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("")
+
+
+def forced_against_cuts(forced: Forced | None) -> dict[str, Comparison]:
+    """Each forced answer minus cutting off later, at as many tokens on average or slightly more."""
+    found: dict[str, Comparison] = {}
+    if forced is None:
+        return found
+    for cap, own in forced.closed.items():
+        same, cut = cut_to_cost(forced.free, own.mean_tokens)
+        name = f"forced at {cap} ({own.mean_tokens:.1f} tokens) minus cut at {same} ({cut.mean_tokens:.1f} tokens)"
+        found[name] = compare(cut.correct[:, 0], own.correct[:, 0])
+    return found
+
+
+def forced_findings(forced: Forced | None) -> dict[str, str]:
+    """Sentences on what forcing an answer and making a thought go on did, made from the tests."""
+    capped, waited = f"Forced answers were {_NOT_FORCED}.", f"Going on was {_NOT_FORCED}."
+    if forced and forced.closed:
+        tests = forced_against_cuts(forced)
+        parts = [f"{name}: {c}" for name, c in tests.items()]
+        capped = f"Forced answers, at equal cost. {_tally(list(tests.values()))}: {'; '.join(parts)}."
+    if forced and forced.waited:
+        compared = {n: compare(forced.free.correct[:, 0], g.correct[:, 0]) for n, g in forced.waited.items()}
+        parts = [f"as it ends: {rate(forced.free.correct[:, 0])} at {forced.free.mean_tokens:.1f} tokens"]
+        parts += [
+            f"after wait {times_word(n)}: {rate(g.correct[:, 0])} at {g.mean_tokens:.1f} tokens ({compared[n]})"
+            for n, g in forced.waited.items()
+        ]
+        waited = f"Going on, against ending by itself. {_tally(list(compared.values()))}: {'; '.join(parts)}."
+    return {"forced_cap_finding": capped, "forced_wait_finding": waited}
+
+
+def _tally(comparisons: Sequence[Comparison]) -> str:
+    """How often what is compared came out better, worse, or neither."""
+    better = sum(c.distinguishable and c.difference > 0 for c in comparisons)
+    worse = sum(c.distinguishable and c.difference < 0 for c in comparisons)
+    open_ = len(comparisons) - better - worse
+    return f"Better in {better}, worse in {worse}, not distinguishable in {open_} of {len(comparisons)} tests"
 
 
 def reported_table1() -> pd.DataFrame:

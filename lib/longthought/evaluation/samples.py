@@ -7,16 +7,18 @@ old answers without drawing them again, and no grade can outlive its grader.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from longthought.artifacts import Artifact, artifact_key, path_of
-from longthought.engines import Sampling, TransformersEngine
+from longthought.engines import Completion, Engine, Sampling, TransformersEngine
 from longthought.errors import UserError
+from longthought.evaluation.forcing import Forcing, force
 from longthought.grading import grade, vote_key
 from longthought.models import load
 from longthought.problems import Problem
@@ -32,7 +34,7 @@ SHARD_PRETRAINED_ANSWERS = 160
 class Samples:
     """Answers of one student (a trained `Stage`, or a pretrained model by name) to `problems`.
 
-    `prompt` is a template with `{problem}` in it.
+    `prompt` is a template with `{problem}` in it. `forcing`, where there is one, caps the thinking or makes it go on.
     """
 
     label: str
@@ -43,6 +45,7 @@ class Samples:
     dtype: str = "float32"
     device: str = "cpu"
     batch_size: int = 96
+    forcing: Forcing | None = None
 
     kind = "samples"
 
@@ -51,14 +54,23 @@ class Samples:
             raise UserError(f"{self.label}: there are no problems to answer")
         if "{problem}" not in self.prompt:
             raise UserError(f"the prompt template {self.prompt!r} does not hold {{problem}}")
+        if self.forcing and (self.forcing.cap or 0) > self.sampling.max_tokens:
+            raise UserError(
+                f"{self.label}: a cap of {self.forcing.cap} tokens is none with max_tokens {self.sampling.max_tokens}"
+            )
 
     @cached_property
     def key(self) -> str:
-        """Hash of the student, the prompts, the sampling, the code and the library versions."""
+        """Hash of the student, the prompts, the sampling, the forcing, the code and the library versions."""
         student = self.student.key if isinstance(self.student, Stage) else self.student
         own = {"sampling": asdict(self.sampling), "dtype": self.dtype, "device": self.device, "batch": self.batch_size}
         asked = [[p.id, p.gold, self.prompted(p)] for p in self.problems]
-        return artifact_key("longthought.engines", {"student": student, "own": own, "asked": asked})
+        content = {"student": student, "own": own, "asked": asked}
+        if self.forcing is None:
+            return artifact_key("longthought.engines", content)
+        # Which words are put in follows from the language, which no prompt needs to tell.
+        forced = {"forcing": asdict(self.forcing), "languages": [p.language for p in self.problems]}
+        return artifact_key("longthought.evaluation.forcing", content | forced)
 
     @property
     def needs(self) -> Sequence[Artifact]:
@@ -74,17 +86,42 @@ class Samples:
         name = str(path_of(self.student)) if isinstance(self.student, Stage) else self.student
         model, tokenizer = load(name, dtype=self.dtype, device=self.device)
         engine = TransformersEngine(model, tokenizer, name=self.label, batch_size=self.batch_size)
-        answers = engine.generate(
-            [self.prompted(p) for p in self.problems],
-            self.sampling,
-            progress=lambda done, total: report(self.label, done, total),
-        )
+        answers = self._answers(engine, tokenizer)
         with (folder / "samples.jsonl").open("w", encoding="utf-8") as out:
             for problem, completions in zip(self.problems, answers, strict=True):
                 for sample, c in enumerate(completions):
                     row = {"problem_id": problem.id, "gold": problem.gold, "sample": sample}
                     row |= {"completion": c.text, "tokens": c.tokens, "finish": c.finish}
                     out.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    def _answers(self, engine: Engine, tokenizer: Any) -> list[list[Completion]]:
+        prompts = [self.prompted(p) for p in self.problems]
+        forcing = self.forcing
+        if forcing is None:
+            return engine.generate(prompts, self.sampling, self._progress(0))
+        answers: dict[int, list[Completion]] = {}
+        for language in dict.fromkeys(p.language for p in self.problems):
+            own = [i for i, p in enumerate(self.problems) if p.language == language]
+            closing, continuation = forcing.words(language)
+            forced = force(
+                engine,
+                [prompts[i] for i in own],
+                self.sampling,
+                cap=forcing.cap,
+                closing=closing,
+                continuation=continuation,
+                times=forcing.times,
+                count=lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"]),
+                allowance=forcing.allowance,
+                progress=self._progress(len(answers)),
+            )
+            answers |= dict(zip(own, forced, strict=True))
+        return [answers[i] for i in range(len(prompts))]
+
+    def _progress(self, before: int) -> Callable[[int, int], None]:
+        """Reports answers done, after those to `before` problems."""
+        k = self.sampling.samples
+        return lambda done, _: report(self.label, before * k + done, len(self.problems) * k)
 
 
 @dataclass(frozen=True)
@@ -128,6 +165,28 @@ def shards(samples: Samples) -> list[Samples]:
     most = SHARD_ANSWERS if isinstance(samples.student, Stage) else SHARD_PRETRAINED_ANSWERS
     size = max(1, most // samples.sampling.samples)
     return [replace(samples, problems=samples.problems[i : i + size]) for i in range(0, len(samples.problems), size)]
+
+
+def cut_at(graded: Graded, cap: int) -> Graded:
+    """The same answers cut off at `cap` tokens: what is longer is truncated, hence no answer. Texts are left whole."""
+    cut = graded.truncated | (graded.tokens > cap)
+    correct = graded.correct & ~cut
+    return replace(
+        graded,
+        correct=correct,
+        gold_vote=np.where(correct.any(axis=1), graded.gold_vote, -2),
+        votes=np.where(cut, -1, graded.votes),
+        tokens=np.minimum(graded.tokens, cap),
+        truncated=cut,
+        undecided=graded.undecided & ~cut,
+    )
+
+
+def cut_to_cost(graded: Graded, tokens: float) -> tuple[int, Graded]:
+    """The lowest cut whose answers spend at least `tokens` on average, and what it leaves; no cut, where none does."""
+    longest = int(graded.tokens.max())
+    cap = next((c for c in range(1, longest) if np.minimum(graded.tokens, c).mean() >= tokens), longest)
+    return cap, cut_at(graded, cap)
 
 
 def joined(parts: Sequence[Graded]) -> Graded:
