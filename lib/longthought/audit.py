@@ -170,10 +170,9 @@ def errors_table(judged: Sequence[Judged]) -> pd.DataFrame:
         rows.append(
             {
                 "kind": kind,
-                "rows": found.rows,
-                "right": str(found.right),
                 "false accepts": str(found.false_accepts or "nothing different"),
                 "false rejects": str(found.false_rejects or "nothing equal"),
+                "right": str(found.right),
                 "undecided": f"{found.undecided.k}/{found.undecided.n}",
             }
         )
@@ -201,7 +200,7 @@ def policy_table() -> pd.DataFrame:
     rows = []
     for rule, gold, answer in POLICY:
         found = grade(gold, boxed(answer))
-        rows.append({"rule": rule, "gold": gold, "answer": answer, "verdict": found.verdict, "why": found.reason})
+        rows.append({"verdict": found.verdict, "gold": gold, "answer": answer, "rule": rule, "why": found.reason})
     return pd.DataFrame(rows)
 
 
@@ -212,11 +211,11 @@ def extraction_table() -> pd.DataFrame:
         found = grade(gold, completion, fallback=fallback)
         rows.append(
             {
-                "rule": rule,
-                "completion (verbatim)": completion,
-                "gold": gold,
-                "taken out (verbatim)": found.extracted or "nothing",
                 "verdict": found.verdict,
+                "gold": gold,
+                "completion (verbatim)": completion,
+                "rule": rule,
+                "taken out (verbatim)": found.extracted or "nothing",
                 "why": found.reason,
             }
         )
@@ -245,12 +244,12 @@ def bugs_table() -> pd.DataFrame:
         [
             {
                 "bug": row["bug"],
-                "grader": row["grader"],
+                "there": row["there"],
+                "here": grade(row["gold"], row["completion"]).verdict,
                 "gold": row["gold"],
                 "completion (verbatim)": row["completion"],
                 "equal?": row["equal"],
-                "said there": row["there"],
-                "said here": grade(row["gold"], row["completion"]).verdict,
+                "grader": row["grader"],
                 "source": row["source"],
             }
             for row in known_bugs()
@@ -292,10 +291,10 @@ def generated_examples(count: int, seed: int = 0) -> pd.DataFrame:
         [
             {
                 "kind": kind,
-                "gold": gold,
-                "answer": answer,
                 "equal?": "yes" if equal else "no",
                 "verdict": grade(gold, boxed(answer)).verdict,
+                "gold": gold,
+                "answer": answer,
             }
             for kind, gold, answer, equal in generated_pairs(count, seed)
         ]
@@ -495,15 +494,15 @@ def beside_math_verify(live: bool = False) -> Beside:
         if said != (own == "correct"):
             apart.append(
                 {
-                    "kind": case.kind,
+                    "ours": own,
+                    OTHER: "accepts" if said else "rejects",
+                    "right": "ours" if (own == "correct") == equal else OTHER,
                     "gold": case.gold,
                     "answer": case.shown,
-                    "ours": own,
-                    "Math-Verify": "accepts" if said else "rejects",
-                    "right by the table": "ours" if (own == "correct") == equal else OTHER,
+                    "kind": case.kind,
                 }
             )
-    columns = ["kind", "gold", "answer", "ours", "Math-Verify", "right by the table"]
+    columns = ["ours", OTHER, "right", "gold", "answer", "kind"]
     return Beside(ours, theirs, pd.DataFrame(apart, columns=columns), made_by, len(_comparable()) - len(cases))
 
 
@@ -517,14 +516,14 @@ def _installed_version() -> str:
 def beside_table(beside: Beside) -> pd.DataFrame:
     """Both graders on the same rows, one row each."""
     rows: list[dict[str, Any]] = []
-    for name, judged in (("ours", beside.ours), (beside.made_by, beside.theirs)):
+    for name, judged in (("ours", beside.ours), (beside.made_by.partition(",")[0], beside.theirs)):
         found = errors(judged)
         rows.append(
             {
                 "grader": name,
-                "right": str(found.right),
                 "false accepts": str(found.false_accepts),
                 "false rejects": str(found.false_rejects),
+                "right": str(found.right),
             }
         )
     return pd.DataFrame(rows)
@@ -533,7 +532,7 @@ def beside_table(beside: Beside) -> pd.DataFrame:
 def beside_findings(beside: Beside) -> dict[str, object]:
     """What the comparison says, by the names under which the book publishes it."""
     apart = beside.disagreements
-    mine = int((apart["right by the table"] == "ours").sum())
+    mine = int((apart["right"] == "ours").sum())
     accepts, rejects = errors(beside.theirs).false_accepts, errors(beside.theirs).false_rejects
     return {
         "apart": f"{len(apart)} of {len(beside.ours)} rows",

@@ -76,7 +76,7 @@ def _counted(series: Mapping[str, Mapping[float, Rate]], what: str, x: str, y: s
     figure, rows = go.Figure(), []
     for i, (name, rates) in enumerate(series.items()):
         figure.add_scatter(
-            x=[str(at) for at in rates], y=[100 * r.value for r in rates.values()], mode="lines+markers", name=name,
+            x=[f"{at:g}" for at in rates], y=[100 * r.value for r in rates.values()], mode="lines+markers", name=name,
             error_y={
                 "type": "data",
                 "array": [100 * (r.high - r.value) for r in rates.values()],
@@ -92,7 +92,7 @@ def _counted(series: Mapping[str, Mapping[float, Rate]], what: str, x: str, y: s
             for at, r in rates.items()
         ]  # fmt: skip
     if aim is not None:
-        places = [str(at) for at in next(iter(series.values()))]
+        places = [f"{at:g}" for at in next(iter(series.values()))]
         figure.add_scatter(
             x=places, y=[100 * aim] * len(places), mode="lines", name="what is promised",
             line={"color": "#999999", "dash": "dot"}, hoverinfo="skip",
@@ -292,12 +292,13 @@ def power_figure(agreement: float) -> Shown:
         for base in bases
     } | {"paired, rates near 0.5": [(n, 100 * _paired(n, 0.5, agreement)) for n in sizes]}
     series = {name: [(n, d) for n, d in points if isfinite(d)] for name, points in series.items()}
-    figure = _lines(series, "problems (log)", "smallest difference found, points (log)")
+    figure = _lines(series, "problems (log)", "smallest found, points (log)")
     figure.add_scatter(
         x=[n for _, n, _ in TEST_SETS],
         y=[100 * smallest_detectable_difference(n, base) for _, n, base in TEST_SETS],
         mode="markers+text", name="the report's test sets", text=[name for name, _, _ in TEST_SETS],
-        textposition="top center", marker={"size": 9, "symbol": "diamond", "color": COLOURS[3]},
+        textposition=["top right", "bottom left", "top right", "top center", "bottom left"],
+        marker={"size": 9, "symbol": "diamond", "color": COLOURS[3]},
     )  # fmt: skip
     figure.update_xaxes(type="log", range=[0.95, 4.25])
     figure.update_yaxes(type="log")
@@ -483,14 +484,14 @@ VOTES = (
     ("another is more frequent", (0, 0, 1, 1, 1, 1, 2, 3)),
     ("right was drawn once", (0, 1, 1, 1, 1, 1, 1, 2)),
 )
-VOTES_OF = (1, 3, 5, 8)
+VOTES_OF = (1, 3, 8)
 
 
 def votes_table() -> pd.DataFrame:
     """The chance that a vote of k is right, for each of the example problems."""
     rows: list[dict[str, Any]] = []
     for name, votes in VOTES:
-        row: dict[str, Any] = {"problem": name, "right": f"{votes.count(0)} of {len(votes)}"}
+        row: dict[str, Any] = {"problem": f"{name}: {votes.count(0)} of {len(votes)}"}
         rows.append(row | {f"vote of {k}": round(maj_at_k(votes, 0, k), 3) for k in VOTES_OF})
     return pd.DataFrame(rows)
 
