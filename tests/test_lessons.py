@@ -5,6 +5,7 @@ import pytest
 
 from longthought import lessons
 from longthought.display import static_svg
+from longthought.errors import UserError
 from longthought.lint import check_result, check_table
 from longthought.statistics import CONFIDENCE, Rate, holm, wilson
 
@@ -43,6 +44,14 @@ def test_what_is_said_about_two_published_counts():
     assert found["wanted"] == "3,433 problems"
     assert lessons.two_counts_findings(12, 12, 30)["wanted"] == "no number of problems"
     assert lessons.two_counts_findings(29, 30, 30)["least_apart"] == "not even all"
+
+
+def test_counts_that_do_not_fit_the_exam_are_refused():
+    for first, second in ((31, 13), (12, 31), (0, 3)):
+        with pytest.raises(UserError, match="right of 30"):
+            lessons.two_counts_findings(first, second, 30)
+    with pytest.raises(UserError, match="right of 200"):
+        lessons.pairing_findings(201, 132, 200)
 
 
 def test_pairing_decides_for_the_same_counts():

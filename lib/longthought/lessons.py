@@ -16,6 +16,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from scipy.stats import binom
 
+from longthought.errors import UserError
 from longthought.evaluation.scaling import maj_at_k
 from longthought.figures import COLOURS, MARKERS
 from longthought.statistics import (
@@ -206,7 +207,8 @@ _WAYS: dict[str, Interval] = {"wilson": wilson_interval, "naive": naive_interval
 
 
 def two_counts_findings(first: int, second: int, n: int) -> dict[str, object]:
-    """All that can be said about two counts on the same n problems."""
+    """All that can be said about two counts on the same n problems. UserError when they are no such counts."""
+    _check(first, second, n)
     pairings = mcnemar_range(first, second, n)
     apart = smallest_detectable_difference(n, first / n)
     least = next((k for k in range(first + 1, n + 1) if fisher(first, n, k, n) < LEVEL), None)
@@ -221,6 +223,13 @@ def two_counts_findings(first: int, second: int, n: int) -> dict[str, object]:
         "least_apart": f"{least} of {n}" if least else "not even all",
         "wanted": f"{wanted:,} problems" if wanted else "no number of problems",
     }
+
+
+def _check(first: int, second: int, n: int) -> None:
+    if not (0 < first < n and 0 <= second <= n):
+        raise UserError(
+            f"{first} and {second} right of {n}: the first must lie within the exam, the second at most fill it"
+        )
 
 
 def same_rates_figure(first: int, second: int, n: int) -> Shown:
@@ -268,7 +277,8 @@ def pairing_figure(first: int, second: int, n: int) -> Shown:
 
 
 def pairing_findings(first: int, second: int, n: int) -> dict[str, object]:
-    """The counts, p without the pairing, and p over all pairings."""
+    """The counts, p without the pairing, and p over all pairings. UserError when they are no such counts."""
+    _check(first, second, n)
     return {
         "paired_first": f"{first} of {n}",
         "paired_second": f"{second} of {n}",
