@@ -148,3 +148,13 @@ def test_the_recording_and_the_bugs_are_what_math_verify_says():
     for bug in audit.known_bugs():
         if bug["grader"] == "Math-Verify 0.9.0" and bug["there"] in ("accepted", "rejected"):
             assert audit.math_verify(bug["gold"], bug["completion"]) == (bug["there"] == "accepted"), bug
+
+
+def test_the_examination_counts_a_refusal_as_right_where_nothing_should_be_accepted():
+    judged = audit.judge_examination()
+    found = audit.errors(judged)
+    assert found.rows > 2000 and found.false_accepts is not None and found.false_accepts.k == 0
+    assert found.right is not None and found.right.value > 0.97
+    assert {row.kind for row in judged} == {
+        "written blind", "written after the first results", "written against the code"
+    }  # fmt: skip

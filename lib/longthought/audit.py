@@ -136,6 +136,20 @@ def judge_cases() -> list[Judged]:
     ]
 
 
+def judge_examination() -> list[Judged]:
+    """The examination, graded: cases written against the policy alone; `kind` says how each was written.
+
+    It records whether an answer should be accepted. Undecided counts as not accepted, and is right where it should not.
+    """
+    judged = []
+    for row in _data("grading_examination.csv"):
+        accept = row["accept"] == "1"
+        verdict = grade(row["gold"], row["completion"], fallback=row["fallback"] == "1").verdict
+        open_and_refused = verdict == "undecided" and not accept
+        judged.append(Judged(f"written {row['written']}", accept, "wrong" if open_and_refused else verdict))
+    return judged
+
+
 def errors(judged: Sequence[Judged]) -> Errors:
     """The error rates of verdicts whose truth is known.
 
