@@ -319,3 +319,12 @@ def test_the_file_to_grade_is_never_overwritten(tmp_path):
     done = run("grade", file, "--out", file)
     assert done.returncode == 2 and "is the file to grade" in done.stderr
     assert file.read_text().startswith('{"id"')
+
+
+def test_a_reader_that_has_enough_is_no_error(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"id": 1, "gold": "2", "pred": "x"}\n' * 20_000)
+    command = f"{sys.executable} -m longthought.cli grade {file} | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120, check=False)
+    assert json.loads(done.stdout)["verdict"] == "no_answer"
+    assert not done.stderr

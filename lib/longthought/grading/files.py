@@ -91,8 +91,12 @@ def grade_file(file: Path, out: Path | None, stdout: TextIO, *, fallback: bool =
                 target.write(json.dumps(row, ensure_ascii=False) + "\n")
         if partial and out:
             partial.replace(out)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror}); name another file with --out") from None
+        raise UserError(
+            f"{out or 'standard output'}: cannot be written ({error.strerror}); name another file with --out"
+        ) from None
     finally:
         if partial:
             partial.unlink(missing_ok=True)
