@@ -258,12 +258,12 @@ def bugs_table() -> pd.DataFrame:
         [
             {
                 "bug": row["bug"],
+                "grader": row["grader"],
                 "there": row["there"],
                 "here": grade(row["gold"], row["completion"]).verdict,
                 "gold": row["gold"],
                 "completion (verbatim)": row["completion"],
                 "equal?": row["equal"],
-                "grader": row["grader"],
                 "source": row["source"],
             }
             for row in known_bugs()

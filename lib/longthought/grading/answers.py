@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from itertools import product
+from itertools import pairwise, product
 from math import prod
 
 from longthought.grading import expressions as ex
@@ -81,6 +81,7 @@ _EITHER = re.compile(r"\s+or\s+|或|\\vee")
 _RELATION = re.compile(r"\\le(?![A-Za-z])|\\ge(?![A-Za-z])|<=|>=|<|>")
 _APPROX = re.compile(r"\\approx(?![A-Za-z])|\\doteq|\\sim(?![A-Za-z])")
 _CUP = re.compile(r"\\cup(?![A-Za-z])|(?<=[\])}])\s*U\s*(?=[\[(\\{])")
+_SETMINUS = re.compile(r"\\setminus(?![A-Za-z])")
 _PLUS_MINUS = re.compile(r"\\pm(?![A-Za-z])|\\mp(?![A-Za-z])|\+/-|\+-(?=\s*\d)")
 _LEAD = re.compile(
     r"^(?:(?:so|thus|hence|therefore)\b,?\s*)?(?:(?:the\s+)?(?:final\s+)?answer\s*(?:is|:|=)+|答案\s*(?:是|为|:)+|答\s*:|the\s+point(?=\s*\()|"
@@ -92,7 +93,11 @@ _INFINITY = re.compile(r"([+-]?)\s*(?:\\infty|infinity|inf|oo)", re.IGNORECASE)
 _EMPTY = {"\\emptyset", "\\{\\}", "\\{ \\}", "emptyset", "empty set"}
 _ALL = re.compile(r"(?:\\mathbb\s*\{?\s*([RQZNC])\s*\}?|\\(R|Q|Z|N|C)|(all real numbers|all reals))")
 _BUILDER = re.compile(r"[a-z]\s*(?:\\in\s*\\mathbb\s*\{?\s*R\s*\}?\s*)?[|:]\s*(.*)", re.DOTALL)
-_MATRIX = re.compile(r"\\begin\{(?:p|b|B|v|V|small)?matrix\}(.*)\\end\{(?:p|b|B|v|V|small)?matrix\}", re.DOTALL)
+_MATRIX = re.compile(
+    r"([^\\=]{0,20}|-?\\frac\{[^{}]{1,20}\}\{[^{}]{1,20}\}|-?\\frac\s*\d\s*\d)\s*"
+    r"\\begin\{(?:p|b|B|v|V|small)?matrix\}(.*)\\end\{(?:p|b|B|v|V|small)?matrix\}",
+    re.DOTALL,
+)
 _RATIO = re.compile(r"[^:]+(?::[^:]+)+")
 _NAME = re.compile(
     r"(?:\\angle\s*|\\triangle\s*|m\s*\\angle\s*)?(?:[A-Za-z]|\\[a-z]+)(?:_\{?\s*\w+\s*\}?)?'*(?:\s*[A-Za-z](?:_\{?\w+\}?)?'*){0,3}"
@@ -217,11 +222,48 @@ def _simple(text: str) -> Answer | None:
         return Answer("anything", everything[1] or everything[2] or "R")
     matrix = _MATRIX.fullmatch(text)
     if matrix:
-        rows = [row for row in re.split(r"\\\\", matrix[1]) if row.strip()]
+        rows = [row for row in re.split(r"\\\\", matrix[2]) if row.strip()]
         cells = [[_read(cell, DEEPEST - 1) for cell in row.split("&")] for row in rows[:MOST_ITEMS]]
+        if matrix[1].strip():
+            scaled = _scaled(matrix[1].strip(), cells)
+            if scaled is None:
+                return Answer("unread", _spelled(text))
+            cells = scaled
         parts = tuple(Answer("tuple", "row", items=tuple(row[:MOST_ITEMS])) for row in cells)
         return Answer("matrix", _spelled(text), items=parts)
     return None
+
+
+def _scaled(factor: str, cells: list[list[Answer]]) -> list[list[Answer]] | None:
+    """The cells of a matrix times the number before it; None where that is no number, or a cell is none."""
+    number = _value(("num", Fraction(-1)), "-1") if factor == "-" else _read(factor, DEEPEST - 1)
+    if not _is_constant(number) or any(cell.node is None for row in cells for cell in row):
+        return None
+    return [[_value(("prod", number.node, cell.node), cell.text) for cell in row] for row in cells]
+
+
+def _without(text: str, depth: int) -> Answer | None:
+    """An interval, or the real line, without some points, as a union of what is left."""
+    first, *rest = _SETMINUS.split(text)
+    whole, points = _read(first, depth + 1), _read(rest[0], depth + 1)
+    ends = ("(", Answer("infinity", "-"), Answer("infinity", "+"), ")")
+    if whole.kind == "tuple" and len(whole.items) == 2:
+        ends = (whole.brackets[0], *whole.items, whole.brackets[1])
+    elif (whole.kind, whole.text) != ("anything", "R"):
+        return None
+    if len(rest) != 1 or points.kind != "set" or not points.items:
+        return None
+    inner = [(ex.approximate(p.node) if p.node is not None else None, p) for p in points.items]
+    bounds = _ends(Answer("tuple", "", items=(ends[1], ends[2]), brackets="()"))
+    if bounds is None or any(at is None or not bounds[0] < at < bounds[2] for at, _ in inner):
+        return None
+    inner.sort(key=lambda pair: pair[0] or 0.0)
+    marks = [ends[1], *(point for _, point in inner), ends[2]]
+    pieces = []
+    for i, (low, high) in enumerate(pairwise(marks)):
+        brackets = (ends[0] if i == 0 else "(") + (ends[3] if i == len(inner) else ")")
+        pieces.append(Answer("tuple", "", items=(low, high), brackets=brackets, name="interval"))
+    return Answer("union", "", items=tuple(pieces))
 
 
 def _joined(text: str, depth: int) -> Answer | None:
@@ -233,6 +275,8 @@ def _joined(text: str, depth: int) -> Answer | None:
     belongs = _IN.match(text)
     if belongs:
         return _read(text[belongs.end() :], depth + 1)
+    if _SETMINUS.search(text):
+        return _without(text, depth) or Answer("unread", _spelled(text))
     if _CUP.search(text):
         parts = [_read(part, depth + 1) for part in _CUP.split(text)[:MOST_ITEMS]]
         return Answer("union", "", items=tuple(parts))
