@@ -286,6 +286,14 @@ def perfect_teacher(s: Settings, line: Line) -> Variant:
     )
 
 
+def variant_answers(
+    s: Settings, variants: Sequence[Variant], problems: Sequence[Problem], label: str
+) -> dict[str, Graded]:
+    """The greedy answers of students that were changed in one thing, graded, by the label of their last stage."""
+    students: dict[str, Stage | str] = {v.stage.label: v.stage for v in variants}
+    return graded(answers(s, students, problems, greedy(s)), used_workers(s), label)
+
+
 def named_students(lines: Sequence[Line]) -> dict[str, Stage | str]:
     """Every student of the main comparison as "name, seed i"."""
     return {f"{name}, seed {line.seed}": line.student(name) for line in lines for name in STUDENTS}

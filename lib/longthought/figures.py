@@ -23,7 +23,7 @@ def _style(index: int) -> dict[str, Any]:
     return {"color": COLOURS[index % len(COLOURS)], "symbol": MARKERS[index % len(MARKERS)]}
 
 
-def _bars(rates: Sequence[Rate]) -> dict[str, Any]:
+def bars(rates: Sequence[Rate]) -> dict[str, Any]:
     """Error bars from intervals, in percent."""
     return {
         "type": "data",
@@ -33,7 +33,8 @@ def _bars(rates: Sequence[Rate]) -> dict[str, Any]:
     }
 
 
-def _layout(figure: go.Figure, x: str, y: str, **more: Any) -> go.Figure:
+def layout(figure: go.Figure, x: str, y: str, **more: Any) -> go.Figure:
+    """`figure` with its axes named and its legend above, as every figure of the book has it."""
     figure.update_layout(
         xaxis_title=x, yaxis_title=y, legend={"orientation": "h", "y": 1.12, "x": 0}, margin={"t": 40, "r": 20}, **more
     )
@@ -57,10 +58,10 @@ def rate_dots(rates: Mapping[str, Rate]) -> tuple[go.Figure, pd.DataFrame]:
     figure = go.Figure()
     for i, (name, rate) in enumerate(rates.items()):
         figure.add_scatter(
-            x=[name], y=[100 * rate.value], error_y=_bars([rate]), mode="markers", name=name,
+            x=[name], y=[100 * rate.value], error_y=bars([rate]), mode="markers", name=name,
             marker={"size": 11, **_style(i)}, showlegend=False, hovertext=[str(rate)], hoverinfo="text",
         )  # fmt: skip
-    _layout(figure, "", "accuracy, %", yaxis_range=[0, 102])
+    layout(figure, "", "accuracy, %", yaxis_range=[0, 102])
     return figure, pd.DataFrame([{"name": n} | _rate_row(r) for n, r in zip(names, values, strict=True)])
 
 
@@ -79,12 +80,12 @@ def rate_lines(
         ordered = sorted(points, key=lambda point: point[0])
         rates = [r for _, r in ordered]
         figure.add_scatter(
-            x=[at for at, _ in ordered], y=[100 * r.value for r in rates], error_y=_bars(rates),
+            x=[at for at, _ in ordered], y=[100 * r.value for r in rates], error_y=bars(rates),
             mode="lines+markers", name=name, marker={"size": 9, **_style(i)}, line={"color": _style(i)["color"]},
             hovertext=[str(r) for r in rates], hoverinfo="x+text",
         )  # fmt: skip
         rows += [{"series": name, "x": at} | _rate_row(r) for at, r in ordered]
-    _layout(figure, x, "accuracy, %", yaxis_range=[0, 102])
+    layout(figure, x, "accuracy, %", yaxis_range=[0, 102])
     if log:
         figure.update_xaxes(type="log")
     return figure, pd.DataFrame(rows)
@@ -98,7 +99,7 @@ def loss_curves(logs: Mapping[str, Mapping[str, Any]]) -> tuple[go.Figure, pd.Da
         steps, losses = [p["step"] for p in log["loss"]], [p["loss"] for p in log["loss"]]
         figure.add_scatter(x=steps, y=losses, mode="lines", name=name, line={"color": _style(i)["color"]})
         rows += [{"student": name, "step": a, "loss": b} for a, b in zip(steps, losses, strict=True)]
-    _layout(figure, "optimiser steps", "loss on the completion (log)")
+    layout(figure, "optimiser steps", "loss on the completion (log)")
     figure.update_yaxes(type="log")
     return figure, pd.DataFrame(rows)
 
@@ -106,6 +107,18 @@ def loss_curves(logs: Mapping[str, Mapping[str, Any]]) -> tuple[go.Figure, pd.Da
 def _of_problems(point: Point) -> str:
     n = len(point.per_problem)
     return format_rate(point.accuracy * n, n, point.low, point.high)
+
+
+def point_row(p: Point) -> dict[str, Any]:
+    """A point of a curve as data, rates in percent."""
+    return {
+        "budget": p.budget,
+        "mean_tokens": round(p.tokens, 2),
+        "percent": round(100 * p.accuracy, 2),
+        "low": round(100 * p.low, 2),
+        "high": round(100 * p.high, 2),
+        "problems": len(p.per_problem),
+    }
 
 
 def budget_curves(curves: Mapping[str, Sequence[Point]]) -> tuple[go.Figure, pd.DataFrame]:
@@ -127,18 +140,7 @@ def budget_curves(curves: Mapping[str, Sequence[Point]]) -> tuple[go.Figure, pd.
             hovertext=[f"{p.budget}: {_of_problems(p)} at {p.tokens:.0f} tokens" for p in ordered],
             hoverinfo="text",
         )  # fmt: skip
-        rows += [
-            {
-                "student": name,
-                "budget": p.budget,
-                "mean_tokens": round(p.tokens, 2),
-                "percent": round(100 * p.accuracy, 2),
-                "low": round(100 * p.low, 2),
-                "high": round(100 * p.high, 2),
-                "problems": len(p.per_problem),
-            }
-            for p in ordered
-        ]
-    _layout(figure, "mean output tokens per problem (log)", "accuracy, %", yaxis_range=[0, 102])
+        rows += [{"student": name} | point_row(p) for p in ordered]
+    layout(figure, "mean output tokens per problem (log)", "accuracy, %", yaxis_range=[0, 102])
     figure.update_xaxes(type="log")
     return figure, pd.DataFrame(rows)

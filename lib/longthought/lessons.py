@@ -18,7 +18,7 @@ from scipy.stats import binom
 
 from longthought.errors import UserError
 from longthought.evaluation.scaling import maj_at_k
-from longthought.figures import COLOURS, MARKERS
+from longthought.figures import COLOURS, MARKERS, bars, layout
 from longthought.statistics import (
     CONFIDENCE,
     LEVEL,
@@ -62,14 +62,7 @@ def _lines(series: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str, 
             x=[at for at, _ in points], y=[value for _, value in points], mode="lines", name=name,
             line={"color": COLOURS[i], "dash": ("solid", "dash", "dot", "dashdot")[i % 4]},
         )  # fmt: skip
-    return _frame(figure, x, y, **more)
-
-
-def _frame(figure: go.Figure, x: str, y: str, **more: Any) -> go.Figure:
-    figure.update_layout(
-        xaxis_title=x, yaxis_title=y, legend={"orientation": "h", "y": 1.12, "x": 0}, margin={"t": 40, "r": 20}, **more
-    )
-    return figure
+    return layout(figure, x, y, **more)
 
 
 def _counted(series: Mapping[str, Mapping[float, Rate]], what: str, x: str, y: str, aim: float | None) -> Shown:
@@ -78,12 +71,7 @@ def _counted(series: Mapping[str, Mapping[float, Rate]], what: str, x: str, y: s
     for i, (name, rates) in enumerate(series.items()):
         figure.add_scatter(
             x=[f"{at:g}" for at in rates], y=[100 * r.value for r in rates.values()], mode="lines+markers", name=name,
-            error_y={
-                "type": "data",
-                "array": [100 * (r.high - r.value) for r in rates.values()],
-                "arrayminus": [100 * (r.value - r.low) for r in rates.values()],
-                "thickness": 1.2,
-            },
+            error_y=bars(list(rates.values())),
             line={"color": COLOURS[i]}, marker={"size": 8, "symbol": MARKERS[i]},
             hovertext=[str(r) for r in rates.values()], hoverinfo="text",
         )  # fmt: skip
@@ -98,7 +86,7 @@ def _counted(series: Mapping[str, Mapping[float, Rate]], what: str, x: str, y: s
             x=places, y=[100 * aim] * len(places), mode="lines", name="what is promised",
             line={"color": "#999999", "dash": "dot"}, hoverinfo="skip",
         )  # fmt: skip
-    return _frame(figure, x, y, xaxis_type="category"), pd.DataFrame(rows)
+    return layout(figure, x, y, xaxis_type="category"), pd.DataFrame(rows)
 
 
 # --- a rate and its interval ---
@@ -141,12 +129,7 @@ def exams_figure(taken: Sequence[Rate], true_rate: float, show: int = 50) -> Sho
         chosen = [(at, r) for at, r in first if (r.low <= true_rate <= r.high) is wanted]
         figure.add_scatter(
             x=[at for at, _ in chosen], y=[100 * r.value for _, r in chosen], mode="markers", name=name,
-            error_y={
-                "type": "data",
-                "array": [100 * (r.high - r.value) for _, r in chosen],
-                "arrayminus": [100 * (r.value - r.low) for _, r in chosen],
-                "thickness": 1.2,
-            },
+            error_y=bars([r for _, r in chosen]),
             marker={"color": COLOURS[i], "symbol": MARKERS[i], "size": 6},
             hovertext=[str(r) for _, r in chosen], hoverinfo="text",
         )  # fmt: skip
@@ -158,7 +141,7 @@ def exams_figure(taken: Sequence[Rate], true_rate: float, show: int = 50) -> Sho
         {"exam": at, "k": r.k, "n": r.n, "low": round(100 * r.low, 2), "high": round(100 * r.high, 2)}
         for at, r in first
     ]
-    return _frame(figure, "exam", "right answers, %", yaxis_range=[0, 102]), pd.DataFrame(rows)
+    return layout(figure, "exam", "right answers, %", yaxis_range=[0, 102]), pd.DataFrame(rows)
 
 
 def exams_findings(taken: Sequence[Rate], true_rate: float) -> dict[str, object]:
@@ -253,7 +236,7 @@ def same_rates_figure(first: int, second: int, n: int) -> Shown:
         x=[sizes[0], sizes[-1]], y=[0, 0], mode="lines", name="no difference",
         line={"color": "#999999", "dash": "dot"},
     )  # fmt: skip
-    _frame(figure, "problems (log)", "second minus first, points", xaxis_type="log")
+    layout(figure, "problems (log)", "second minus first, points", xaxis_type="log")
     columns = ["problems", "points", "low", "high"]
     return figure, pd.DataFrame([[r[0], *(round(value, 2) for value in r[1:])] for r in rows], columns=columns)
 
@@ -520,7 +503,7 @@ def votes_figure() -> Shown:
     rows = [
         {"problem": name, "k": k, "chance": round(value / 100, 4)} for name, ks in series.items() for k, value in ks
     ]
-    return _frame(figure, "answers that vote", "chance that the vote is right, %", yaxis_range=[-2, 102]), pd.DataFrame(
+    return layout(figure, "answers that vote", "chance that the vote is right, %", yaxis_range=[-2, 102]), pd.DataFrame(
         rows
     )
 

@@ -227,7 +227,9 @@ def load_jsonl(path: str | Path, limit: int = 0) -> list[Problem]:
             continue
         if limit and len(problems) == limit:
             break
-        problem = _from_row(_row(line, f"{file}, line {number}"), f"{file}, line {number}", default_id=str(number))
+        problem = _from_row(
+            json_object(line, f"{file}, line {number}"), f"{file}, line {number}", default_id=str(number)
+        )
         if problem.id in ids:
             raise UserError(f"{file}, line {number}: id {problem.id!r} stands already in line {ids[problem.id]}")
         ids[problem.id] = number
@@ -237,7 +239,8 @@ def load_jsonl(path: str | Path, limit: int = 0) -> list[Problem]:
     return problems
 
 
-def _row(line: str, where: str) -> dict[str, Any]:
+def json_object(line: str, where: str) -> dict[str, Any]:
+    """The object that one line of a JSONL file holds. Raises UserError, naming `where`, for any other line."""
     try:
         row = json.loads(line)
     except (json.JSONDecodeError, RecursionError) as error:

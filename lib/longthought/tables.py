@@ -63,15 +63,10 @@ def comparison_cells(c: Comparison) -> dict[str, str]:
     }
 
 
-def told_apart(c: Comparison) -> str:
-    """The verdict of a comparison's test in words."""
-    return verdict(c)
-
-
 def comparison_table(comparisons: Mapping[str, Comparison]) -> pd.DataFrame:
     """One row per paired comparison, with the verdict in words and the test that gave it."""
     rows = [
-        {"comparison": name, "verdict": told_apart(c)} | comparison_cells(c) | {"test": c.test}
+        {"comparison": name, "verdict": verdict(c)} | comparison_cells(c) | {"test": c.test}
         for name, c in comparisons.items()
     ]
     return pd.DataFrame(rows or [{"comparison": "none in this run"}])
@@ -101,7 +96,7 @@ def variant_table(variants: Sequence[Variant], graded: Mapping[str, Graded], ref
             {
                 "student": variant.name,
                 "accuracy": str(rate(own.correct[:, 0])),
-                "against distilled": told_apart(comparison),
+                "against distilled": verdict(comparison),
                 **comparison_cells(comparison),
                 "mean output tokens": f"{own.mean_tokens:.1f}",
                 "training examples": len(variant.stage.examples),
@@ -119,7 +114,7 @@ def ceiling_table(
     for variant in variants:
         taught, own = np.array(teachers[variant.stage.label]), graded[variant.stage.label].correct[:, 0]
         comparison = compare(taught, own)
-        outcome = told_apart(comparison)
+        outcome = verdict(comparison)
         if comparison.distinguishable:
             outcome = "student surpasses its teacher" if comparison.difference > 0 else "student stays below"
         rows.append(
@@ -318,7 +313,7 @@ def forced_table(forced: Forced | None) -> pd.DataFrame:
         }
         if g is not free:
             c = compare(free.correct[:, 0], g.correct[:, 0])
-            row |= {"against as it ends": told_apart(c), **comparison_cells(c)}
+            row |= {"against as it ends": verdict(c), **comparison_cells(c)}
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
 

@@ -501,18 +501,10 @@ def as_json(found: Study) -> dict[str, Any]:
 
 def rows(found: Study) -> list[dict[str, Any]]:
     """A row per point of every curve and of pass@k, in percent, for CSV."""
+    from longthought.figures import point_row
+
     return [
-        {
-            "group": curve.group.label,
-            "budget": p.budget,
-            "mean_tokens": round(p.tokens, 3),
-            "percent": round(100 * p.accuracy, 4),
-            "low": round(100 * p.low, 4),
-            "high": round(100 * p.high, 4),
-            "problems": len(p.per_problem),
-        }
-        for curve in found.curves
-        for p in (*curve.points, *curve.passes)
+        {"group": curve.group.label} | point_row(p) for curve in found.curves for p in (*curve.points, *curve.passes)
     ]
 
 

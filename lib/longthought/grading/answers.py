@@ -38,7 +38,8 @@ class Answer:
     `kind` is one of value, text, tuple, list, set, union, equation, assignment, assignments, base, ratio, infinity,
     matrix, anything (the real line and the like), unread. `node` is a value's tree; `items` the parts of a
     composite; `text` a canonical spelling; `places` the decimals of a plain decimal; `unit` and `percent` what stood
-    behind the number; `name` the left side of an assignment; `other` a second reading ("5m" as five metres).
+    behind the number; `name` the left side of an assignment, a base, or what a text or tuple is besides ("choice",
+    "interval"); `other` a second reading ("5m" as five metres, "-100,100" as two numbers).
     """
 
     kind: str
@@ -781,7 +782,7 @@ def _proportional(first: ex.Node, second: ex.Node) -> bool | None:
     ratios = []
     for which in range(ex.POINTS):
         at = ex.points(names, which)
-        values = [ex.rational(ex._placed(node, at)) for node in (first, second)]
+        values = [ex.rational(ex.placed(node, at)) for node in (first, second)]
         if None in values:
             return None
         a, b = values

@@ -49,7 +49,7 @@ class TooLarge(Exception):
 # ("inv", a), ("pow", a, b), ("root", k, a) or ("call", function, a, ...).
 Node = tuple[Any, ...]
 
-CONSTANTS = {"e": "e", "i": "i"}
+CONSTANTS = {"e", "i"}
 FUNCTIONS = {
     "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "ln", "log", "lg",
     "exp",
@@ -297,7 +297,7 @@ class _Parser:
         if self.peek() == "'":
             raise Unreadable("a prime")
         if name in CONSTANTS:
-            return ("const", CONSTANTS[name])
+            return ("const", name)
         return ("sym", name)
 
     def subscript(self) -> str:
@@ -785,10 +785,11 @@ def _within(bits: int) -> int:
     return bits
 
 
-def _placed(node: Node, points: dict[str, Fraction]) -> Node:
+def placed(node: Node, points: dict[str, Fraction]) -> Node:
+    """A tree with a number in place of each letter."""
     if node[0] == "sym":
         return ("num", points[node[1]])
-    return tuple(_placed(child, points) if isinstance(child, tuple) else child for child in node)
+    return tuple(placed(child, points) if isinstance(child, tuple) else child for child in node)
 
 
 def points(names: frozenset[str], which: int, *, whole: bool = False) -> dict[str, Fraction]:
@@ -851,7 +852,7 @@ def same_value(first: Node, second: Node) -> bool | None:
     whole = counts(first) or counts(second)
     for which in range(POINTS):
         at = points(names, which, whole=whole)
-        verdict = _same_constant(_placed(first, at), _placed(second, at))
+        verdict = _same_constant(placed(first, at), placed(second, at))
         if verdict is False and which == 0:
             return False
         seen.append(verdict)
@@ -943,7 +944,7 @@ def key(node: Node) -> str:
     names = symbols(node)
     if names:
         whole = counts(node)
-        keys = [_constant_key(_placed(node, points(names, which, whole=whole))) for which in range(POINTS)]
+        keys = [_constant_key(placed(node, points(names, which, whole=whole))) for which in range(POINTS)]
         return "formula " + " ".join([*sorted(names), *keys])
     return _constant_key(node)
 

@@ -12,11 +12,13 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
 from longthought.errors import UserError
 from longthought.grading import GRADER_VERSION, VERDICTS, grade
+from longthought.problems import json_object
 from longthought.progress import report
 from longthought.statistics import wilson
 
@@ -44,13 +46,7 @@ def _row(line: bytes, where: str, *, first: bool) -> dict[str, Any]:
         text = line.decode("utf-8-sig" if first else "utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{where}: byte {error.start} of the line is not UTF-8; save the file as UTF-8") from None
-    try:
-        row = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        reason = getattr(error, "msg", "nested too deeply")
-        raise UserError(f"{where}: not valid JSON ({reason}); each line must be one JSON object") from None
-    if not isinstance(row, dict):
-        raise UserError(f"{where}: a JSON object is wanted, not {type(row).__name__}")
+    row = json_object(text, where)
     for name, meaning in FIELDS.items():
         if name not in row:
             raise UserError(f"{where}: field {name!r} is missing ({meaning}); present are {', '.join(row) or 'none'}")
@@ -84,7 +80,7 @@ def grade_file(file: Path, out: Path | None, stdout: TextIO, *, fallback: bool =
     by_marker = 0
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial") if out else None
     try:
-        with partial.open("w", encoding="utf-8") if partial else _Lines(stdout) as target:
+        with partial.open("w", encoding="utf-8") if partial else nullcontext(stdout) as target:
             for row in verdicts(file, fallback=fallback):
                 counts[row["verdict"]] += 1
                 by_marker += row["reason"].startswith("marker")
@@ -105,16 +101,3 @@ def grade_file(file: Path, out: Path | None, stdout: TextIO, *, fallback: bool =
     if fallback:
         lines.append(f"answers taken from a marker, without a box: {wilson(by_marker, n)}")
     return "\n".join([f"{n} rows, grader version {GRADER_VERSION}", *lines])
-
-
-class _Lines:
-    """A stream that is used like an opened file but stays open."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __enter__(self) -> TextIO:
-        return self._stream
-
-    def __exit__(self, *error: object) -> None:
-        self._stream.flush()
