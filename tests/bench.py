@@ -29,7 +29,7 @@ from longthought.evaluation.scaling import maj_curves
 from longthought.experiments import plain_examples, thought_examples
 from longthought.models import SMOLLM2, Architecture, load, new_student
 from longthought.problems import generate
-from longthought.thoughts import Teacher, vocabulary
+from longthought.thoughts.procedural import Teacher, vocabulary
 from longthought.training import Example, Stage, Start
 
 STEPS, BATCH = 150, 16

@@ -17,7 +17,7 @@ from longthought.lint import check_result, check_table
 from longthought.models import Architecture, new_student
 from longthought.problems import Problem, generate
 from longthought.tables import comparison_table, forced_against_cuts, forced_findings, forced_table
-from longthought.thoughts import Teacher, long_thought, vocabulary
+from longthought.thoughts.procedural import Teacher, long_thought, vocabulary
 
 CLOSING = " so \\boxed{"
 

@@ -18,7 +18,7 @@ from longthought.tables import (
     scaling_findings,
     variant_table,
 )
-from longthought.thoughts import Teacher
+from longthought.thoughts.procedural import Teacher
 
 N = 200
 

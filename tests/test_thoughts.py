@@ -8,7 +8,7 @@ import pytest
 from longthought.errors import UserError
 from longthought.grading import grade
 from longthought.problems import DIFFICULTIES, FAMILIES, Problem, generate
-from longthought.thoughts import WORDS, Teacher, documents, long_thought, vocabulary, worked_solution
+from longthought.thoughts.procedural import WORDS, Teacher, documents, long_thought, vocabulary, worked_solution
 
 PROBLEMS = generate(600, "train", families=FAMILIES, difficulties=DIFFICULTIES)
 

@@ -25,7 +25,7 @@ from longthought.experiments import (
 )
 from longthought.models import SMOLLM2, Architecture, load, new_student
 from longthought.problems import generate
-from longthought.thoughts import Teacher, vocabulary
+from longthought.thoughts.procedural import Teacher, vocabulary
 from longthought.training import Example, Stage, Start, _row
 
 SHAPE = Architecture(hidden=32, layers=1, heads=2, positions=256)

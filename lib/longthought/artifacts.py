@@ -117,12 +117,11 @@ def code_hash(module: str, package: Path = _PACKAGE) -> str:
         name = waiting.pop()
         file = module_file(name, package)
         # Progress reports only watch the work; they cannot change a result.
-        if file is None or file.name in seen or file == package / "progress.py":
+        if file is None or file == package / "progress.py" or str(file.relative_to(package)) in seen:
             continue
         tree = ast.parse(file.read_text(encoding="utf-8"))
         waiting.extend(_own_imports(tree))
         seen[str(file.relative_to(package))] = ast.dump(_without_docstrings(tree))
-        seen.setdefault(file.name, "")
     return digest(seen)
 
 

@@ -22,7 +22,7 @@ from longthought.grading import grade
 from longthought.models import Architecture
 from longthought.problems import Problem, generate, load_jsonl, require_train
 from longthought.statistics import Rate, wilson
-from longthought.thoughts import WORDS, Teacher, documents, long_thought, vocabulary, worked_solution
+from longthought.thoughts.procedural import WORDS, Teacher, documents, long_thought, vocabulary, worked_solution
 from longthought.training import Example, Stage, Start
 
 MONITORED = 40

@@ -19,13 +19,17 @@ STRIDE = 32
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to answer. Temperature 0 is greedy; `samples` answers are drawn per prompt; `max_tokens` caps each."""
+    """How to answer. Temperature 0 is greedy; `samples` answers are drawn per prompt; `max_tokens` caps each.
+
+    An answer ends before the first of the `stop` texts that it writes, which is not part of it.
+    """
 
     max_tokens: int
     temperature: float = 0.0
     top_p: float = 1.0
     samples: int = 1
     seed: int = 0
+    stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1 or self.samples < 1 or self.temperature < 0 or not 0 < self.top_p <= 1:
@@ -38,11 +42,18 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Completion:
-    """One answer: its text, its output tokens (the end mark included), and "stop" or "length"."""
+    """One answer: its text, its output tokens (the end mark included), and "stop" or "length".
+
+    `seconds` is the time of the request where an engine sends one per answer, and `cost` its price in US dollars where
+    one is known; a cached answer keeps what it took when it was made.
+    """
 
     text: str
     tokens: int
     finish: str
+    prompt_tokens: int = 0
+    seconds: float | None = None
+    cost: float | None = None
 
 
 class Engine(Protocol):

@@ -1,0 +1,43 @@
+"""The command line. A module of this folder holds the commands of one kind; `longthought --help` lists them.
+
+Every mistake of the user's is answered by one line on stderr and exit status 2, before any kernel starts and in under a
+second; therefore nothing heavy is imported here. Exit statuses of `run`: 0 done or up to date, 2 a mistake to mend,
+3 a cell raised, 4 the kernel died, 5 a time-out, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from longthought.cli import data, measuring, running, thinking
+from longthought.cli.base import app
+from longthought.errors import UserError
+
+# Importing a module registers its commands, in this order of the help.
+MODULES = (running, measuring, data, thinking)
+
+
+@app.command()
+def version() -> None:
+    """Print the version of the book's library and of what its results stand on."""
+    from longthought.runs.records import versions
+
+    for package, number in versions().items():
+        print(f"{package} {number}")
+
+
+def main() -> None:
+    """The console script: like `app`, but a user's mistake is one line and exit status 2."""
+    try:
+        app()
+    except UserError as error:
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read the output (head, say) has enough; nothing may be written while Python ends either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

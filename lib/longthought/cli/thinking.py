@@ -1,0 +1,1 @@
+"""Commands that make long thoughts: `think`."""
