@@ -103,7 +103,7 @@ _PHRASES: Mapping[tuple[str, str], Sequence[str]] = {
         r"(?:again|once more|more carefully)\b[,:]",
         r"\b(?:this|that|my) (?:\w+ )?(?:<WAY>|case ?work) (?:does not|doesn['’]t|will not|won['’]t|isn['’]t|is not|fails|failed|explodes"
         r"|did not|didn['’]t|gets?|is|seems|looks|was)\b",
-        r"\bdo(?:es|n['’]t| not)?(?:n['’]t| not) (?:seem to )?(?:work|help|lead anywhere)\b"
+        r"\b(?:this|that|which|it|induction) do(?:es)?(?:n['’]t| not) (?:seem to )?(?:work|help|lead anywhere)\b"
         r"|\b(?:is|are) (?:getting|becoming|too) (?:\w+ )?(?:ugly|messy|complicated|hairy|unwieldy|long|horrible)\b",
         r"\bactually,? (?:no|wait|that|let me|hold on|I)\b|(?:\.\.\.|…|[—-])[ ]*actually\b",
         r"\b(?:is|was|can) (?:that|this|it) (?:really |actually |even |be )*(?:right|correct|true|valid|possible)\?",
@@ -138,7 +138,8 @@ _PHRASES: Mapping[tuple[str, str], Sequence[str]] = {
         r"\bin (?:hindsight|retrospect)\b|\bwith hindsight\b|\bearlier,? I\b",
         r"\bI (?:\w+ )?(?:thought|assumed|believed|guessed|claimed|concluded|supposed|said|wrote|had)[^.!?\n]{0,40}\b(?:earlier|at first"
         r"|initially|above)\b",
-        r"\b(?:I|we) (?:initially|at first|first|originally|previously|wrongly|mistakenly|carelessly|said above) ",
+        r"\b(?:I|we) (?:initially|at first|first|originally|previously|wrongly|mistakenly|carelessly)"
+        r" (?:thought|assumed|believed|guessed|claimed|concluded|supposed|took|wrote|used|said)\b",
         r"\b(?:my|our) (?:earlier|first|initial|original|previous|last|wrong) (?:\w+ )?(?:guess|assumption|attempt|answer|approach|idea|claim"
         r"|thought|calculation|count|reasoning|intuition|formula|mistake|work|conclusion)\b|\bmy (?:guess|claim|assumption)\b[^.]* was wrong\b",
         r"\bI should have\b|\bI see (?:now|where|what went|my)\b|\bnow I see\b|\bI (?:now |just )?reali[sz]ed?\b|\bwhere did I go wrong\b",
