@@ -64,10 +64,14 @@ class Thought:
 
 
 class Trace:
-    """Asks engines and keeps each call, by id, in the order of asking."""
+    """Asks engines and keeps each call, by id, in the order of asking.
 
-    def __init__(self) -> None:
+    Parts of one job that are traced apart have a name each in `part`, so that their ids cannot meet.
+    """
+
+    def __init__(self, part: str = "") -> None:
         self.calls: dict[str, Call] = {}
+        self._part = part
 
     def ask(
         self,
@@ -89,7 +93,7 @@ class Trace:
             for j, c in enumerate(own):
                 prefix = prefixes[i][j] if prefixes else ""
                 # The running number keeps two equal requests to a model that answers each differently apart.
-                content = [len(self.calls), engine.name, prompts[i], prefix, asdict(sampling), j, c.text]
+                content = [self._part, len(self.calls), engine.name, prompts[i], prefix, asdict(sampling), j, c.text]
                 call = Call(
                     id=hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()[:16],
                     role=role,
