@@ -112,7 +112,7 @@ class Duplicates:
         """The keys of each text, shape (texts, bands + 1): one per band, and that of the whole text."""
         signatures = similarity.signatures(runs, _BANDS * self._rows).astype(np.uint64)
         keys = np.empty((len(runs.starts) - 1, self._columns), np.uint64)
-        telling = similarity.sequence_hashes(tokens, telling=True)
+        telling = similarity.sequence_hashes(tokens, similarity.telling(tokens.ids))
         for band in range(_BANDS):
             key = telling + np.uint64(band)
             for row in signatures[band * self._rows : (band + 1) * self._rows]:
@@ -158,8 +158,7 @@ class Duplicates:
                 other_tokens, other_runs = again.ids, similarity.shingles(again).ids
             if np.array_equal(own_tokens, other_tokens):
                 return Match("exact", ordinal, 1.0)
-            telling = [part[(part & np.uint64(1)).astype(bool)] for part in (own_tokens, other_tokens)]
-            if np.array_equal(*telling):
+            if np.array_equal(*(part[similarity.telling(part)] for part in (own_tokens, other_tokens))):
                 score = similarity.jaccard(own_runs, other_runs)
                 if score >= self.threshold and (best is None or score > best.score):
                     best = Match("near", ordinal, score)

@@ -110,19 +110,21 @@ _CACHE = 1 << 18
 
 
 def _identity(token: str) -> int:
-    """A 64-bit hash of a token whose lowest bit says whether it is telling; never one of the reserved values."""
-    digest = xxh3_64_intdigest(token.encode("utf-8", "replace")) | 1
+    """A 64-bit hash of a token: its lowest bit says whether the token is telling, the next whether it is a number."""
+    digest = xxh3_64_intdigest(token.encode("utf-8", "replace")) & ~3
+    if token[0].isdigit():
+        return digest | _NUMBER | _TELLING
     telling = (
-        token[0].isdigit()
-        or token in _TELLING_SIGNS
+        token in _TELLING_SIGNS
         or token in _TELLING_WORDS
         # A name of a variable or a point; "a" is an article as well.
         or (len(token) == 1 and token.isascii() and token.isalpha() and token != "a")
     )
-    return digest if telling else digest ^ 1
+    return digest | telling
 
 
-_END, _DROP = 0, 2
+_TELLING, _NUMBER = 1, 2
+_END, _DROP = 0, 2  # a number is telling as well, so no token has the second
 _OPEN, _CLOSE = _identity("{"), _identity("}")
 
 
@@ -199,10 +201,50 @@ class Tokens:
         return self.ids[self.starts[index] : self.starts[index + 1]]
 
 
+def telling(ids: Array) -> npt.NDArray[np.bool_]:
+    """Which tokens make another problem when they change: numbers, signs, single letters, and words such as "odd"."""
+    return (ids & np.uint64(_TELLING)).astype(bool)
+
+
+def numeric(ids: Array) -> npt.NDArray[np.bool_]:
+    """Which tokens are numbers."""
+    return (ids & np.uint64(_NUMBER)).astype(bool)
+
+
+def _found(texts: Sequence[str]) -> list[str]:
+    joined = _SEPARATOR.join([folded(without_label(t)).replace(_SEPARATOR, " ") for t in texts]) + _SEPARATOR
+    return _TOKEN.findall(joined)
+
+
 def hashed(texts: Sequence[str]) -> Tokens:
     """The tokens of many texts at once; the same tokens as `tokens`, as hashes."""
-    joined = _SEPARATOR.join([folded(without_label(t)).replace(_SEPARATOR, " ") for t in texts]) + _SEPARATOR
-    found = _TOKEN.findall(joined)
+    return _hashed(_found(texts))
+
+
+def scanned(texts: Sequence[str]) -> tuple[Tokens, list[str]]:
+    """The tokens of many texts, and each text as one string of its tokens without any grouping.
+
+    Two texts with the same string differ at most in spelling and in braces, and in spaces between letters.
+    """
+    found = _found(texts)
+    return _hashed(found), "".join(map(_spellings.__getitem__, found)).split(_SEPARATOR)[:-1]
+
+
+class _Spellings(dict[str, str]):
+    """Token to its part of the string of `scanned`; a mark keeps numbers that stand side by side apart."""
+
+    def __missing__(self, token: str) -> str:
+        if len(self) > _CACHE:
+            self.clear()
+        found = "" if token in _DROPPED or token in ("{", "}") else canonical(token)
+        self[token] = found = "#" + found if token[0].isdigit() else found
+        return found
+
+
+_spellings = _Spellings()
+
+
+def _hashed(found: list[str]) -> Tokens:
     ids = np.fromiter(map(_identities.__getitem__, found), np.uint64, len(found))
     ids = ids[ids != _DROP]
     single = np.zeros(len(ids), bool)
@@ -228,16 +270,11 @@ def _sums(values: Array, starts: npt.NDArray[np.int64]) -> Array:
     return total[starts[1:]] - total[starts[:-1]]
 
 
-def sequence_hashes(found: Tokens, telling: bool = False) -> Array:
-    """One hash per text of its sequence of tokens, or of its telling ones alone, shape (texts,).
-
-    Telling are numbers, signs, single letters, and words that turn a problem into another one.
-    """
+def sequence_hashes(found: Tokens, only: npt.NDArray[np.bool_] | None = None) -> Array:
+    """One hash per text of its sequence of tokens, or of those in the mask `only`; shape (texts,)."""
     ids, starts = found.ids, found.starts
-    if telling:
-        chosen = (ids & np.uint64(1)).astype(bool)
-        before = np.concatenate([[0], np.cumsum(chosen)])
-        ids, starts = ids[chosen], before[starts]
+    if only is not None:
+        ids, starts = ids[only], np.concatenate([[0], np.cumsum(only)])[starts]
     place = np.arange(len(ids), dtype=np.uint64) - np.repeat(starts[:-1], np.diff(starts)).astype(np.uint64)
     return mix(_sums(mix(ids + mix(place + np.uint64(1))), starts) + np.diff(starts).astype(np.uint64))
 
@@ -256,6 +293,17 @@ def shingles(found: Tokens, size: int = SHINGLE) -> Tokens:
     for step in range(1, size):
         inside[starts[1:] - step] = False
     return Tokens(mix(runs[inside]), np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+
+
+def ngrams(found: Tokens, size: int) -> Tokens:
+    """The hashes of each text's runs of exactly `size` tokens; a shorter text has none."""
+    counts = np.maximum(np.diff(found.starts) - size + 1, 0)
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    first = np.arange(starts[-1]) + np.repeat(found.starts[:-1] - starts[:-1], counts)
+    runs = found.ids[first]
+    for step in range(1, size):
+        runs = mix(runs) + found.ids[first + step]
+    return Tokens(mix(runs), starts)
 
 
 def signatures(runs: Tokens, permutations: int) -> npt.NDArray[np.uint32]:
