@@ -63,20 +63,24 @@ def run_job(
     after what is done has been written. Engines are opened only where a problem is left. Raises UserError for a folder
     that another process works in, that holds something else, or that was made with other settings or problems.
     """
+    # A teacher that cannot be opened leaves no folder behind.
+    engines = None if (job.out / PARTS).is_dir() else open_engines()
     with _locked(job.out):
         _check_settings(job)
-        done = _done(job)
-        left = [p for p in job.wanted if p.id not in done]
-        total = len(left)
+        left = [p for p in job.wanted if p.id not in _done(job)]
         try:
-            engines = open_engines() if left else {}
-            for start in range(0, total, job.chunk):
-                _make_part(job, engines, left[start : start + job.chunk], start, total)
+            if left and engines is None:
+                engines = open_engines()
+            for start in range(0, len(left), job.chunk):
+                _make_part(job, engines or {}, left[start : start + job.chunk], start, len(left))
+        except UserError as error:
+            kept = f"{len(_done(job))} of {len(job.wanted)} problems are done and kept in {job.out}"
+            raise UserError(f"{error} ({kept}; the same command goes on from there)") from error
         finally:
             thoughts, calls = _gathered(job)
             if thoughts:
                 _write_results(job, thoughts, calls)
-        return thoughts, calls, {"done": len(_done(job)), "new": total}
+        return thoughts, calls, {"done": len(_done(job)), "new": len(left)}
 
 
 def _make_part(job: Job, engines: Mapping[str, Engine], problems: Sequence[Problem], before: int, total: int) -> None:
@@ -124,9 +128,7 @@ def _check_settings(job: Job) -> None:
     asked = {"method": job.method, "engines": dict(job.engines), "options": asdict(job.options), **job.settings}
     settings: dict[str, Any] = json.loads(json.dumps(asked | {"grader": GRADER_VERSION}))
     file = job.out / SETTINGS
-    if not file.exists():
-        if any((job.out / PARTS).iterdir()):
-            raise UserError(f"{job.out}: holds thoughts but no {SETTINGS}; name another folder")
+    if not any((job.out / PARTS).iterdir()):
         _write_text(file, json.dumps(settings, indent=1, ensure_ascii=False) + "\n")
         return
     try:

@@ -183,13 +183,13 @@ def write_card(
     calls: Mapping[str, Call],
 ) -> None:
     """Write `card.json`: what was asked of whom, what came back, what was rejected and why, and what it cost."""
-    texts: Mapping[str, Any] = method_module(method).prompt_texts(options)
+    prompt_texts: Callable[[Any], Mapping[str, Any]] = getattr(method_module(method), "prompt_texts", lambda _: {})
     card = {
         "label": label,
         "method": method,
         "engines": dict(engines),
         "options": asdict(options),
-        "prompts": {name: asdict(text) if is_dataclass(text) else text for name, text in texts.items()},
+        "prompts": {name: asdict(text) if is_dataclass(text) else text for name, text in prompt_texts(options).items()},
         "problems": len({t.problem.id for t in thoughts}),
         "candidates": len(thoughts),
         "accepted": sum(t.accepted for t in thoughts),
@@ -228,7 +228,7 @@ class Ratio:
         if isinf(self.value):
             return "none accepted"
         if not isfinite(self.low):
-            return f"{number(self.value)}, no spread over {self.n} problems"
+            return f"{number(self.value)}, too alike for an interval over {self.n} problems"
         top = number(self.high) if isfinite(self.high) else "no bound"
         return f"{number(self.value)} [{number(self.low)}, {top}]"
 
@@ -265,41 +265,50 @@ def costs(thoughts: Sequence[Thought], calls: Mapping[str, Call]) -> Costs:
     sums = [spent(calls[call] for call in group) for group in spent_on]
     accepted = np.array([sum(t.accepted for t in group) for group in own.values()], dtype=float)
     tried = np.array([len(group) for group in own.values()], dtype=float)
-    per: dict[str, Ratio | None] = {}
-    for name, measure in MEASURES.items():
-        values = [measure(s) for s in sums]
-        known = [v for v in values if v is not None]
-        per[name] = _ratio(np.array(known, dtype=float), accepted) if len(known) == len(values) else None
     held = np.array([sum(reflected(t) for t in group if t.accepted) for group in own.values()], dtype=float)
+    columns: dict[str, np.ndarray] = {"reflection": held}
+    for name, measure in MEASURES.items():
+        known = [v for v in map(measure, sums) if v is not None]
+        if len(known) == len(sums):
+            columns[name] = np.array(known, dtype=float)
+    ratios = dict(zip(columns, _ratios(np.stack(list(columns.values())), accepted), strict=True))
     share = accepted.sum() / tried.sum()
     # The linearised ratio (Cochran 1977, section 6): its mean is the share itself, its variance that of the ratio.
     low, high = clustered_interval(share + (accepted - share * tried) / tried.mean())
     return Costs(
         Rate(int(accepted.sum()), int(tried.sum()), low, high),
         wilson(int((accepted > 0).sum()), len(own)),
-        per,
-        _ratio(held, accepted),
+        {name: ratios.get(name) for name in MEASURES},
+        ratios["reflection"],
     )
 
 
-def _ratio(values: np.ndarray, accepted: np.ndarray, seed: int = 0) -> Ratio:
-    """Sum of values per accepted thought with a percentile bootstrap over problems (Efron and Tibshirani 1993)."""
-    n = len(values)
+def _ratios(values: np.ndarray, accepted: np.ndarray, seed: int = 0) -> list[Ratio]:
+    """Sums of values per accepted thought with a percentile bootstrap over problems (Efron and Tibshirani 1993).
+
+    `values` has the shape (measures, problems), `accepted` (problems,); all measures share their draws.
+    """
+    n = len(accepted)
     if not accepted.sum():
-        return Ratio(np.inf, nan, nan, n)
-    value = float(values.sum() / accepted.sum())
-    if np.allclose(values, value * accepted):
-        # An interval without width would claim certainty.
-        return Ratio(value, nan, nan, n)
-    rng = np.random.default_rng(seed)
-    drawn = [(values[at].sum(), accepted[at].sum()) for at in (rng.integers(n, size=n) for _ in range(DRAWS))]
+        return [Ratio(np.inf, nan, nan, n) for _ in values]
+    rng, sums = np.random.default_rng(seed), []
+    batch = max(1, 4_000_000 // n)
+    for start in range(0, DRAWS, batch):
+        times = rng.multinomial(n, np.full(n, 1 / n), size=min(batch, DRAWS - start))
+        sums.append(times @ np.column_stack([accepted, *values]))
+    drawn = np.concatenate(sums).T
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.divide(*np.array(drawn, dtype=float).T)
-    # Nothing spent and nothing accepted is no cheap thought.
-    found = np.nan_to_num(found, nan=np.inf, posinf=np.inf)
+        # Nothing spent and nothing accepted is no cheap thought.
+        found = np.nan_to_num(drawn[1:] / drawn[0], nan=np.inf, posinf=np.inf)
     edge = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(found, [edge, 1 - edge], method="inverted_cdf")
-    return Ratio(value, float(low), float(high), n)
+    lows, highs = np.quantile(found, [edge, 1 - edge], axis=1, method="inverted_cdf")
+    ratios = []
+    for own, low, high in zip(values, lows, highs, strict=True):
+        value = float(own.sum() / accepted.sum())
+        # An interval without width would claim certainty.
+        spread = not np.allclose(own, value * accepted)
+        ratios.append(Ratio(value, float(low) if spread else nan, float(high) if spread else nan, n))
+    return ratios
 
 
 def number(x: float) -> str:

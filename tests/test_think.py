@@ -1,0 +1,363 @@
+"""Sets of thoughts and jobs on a user's file: made once, resumed after a kill, never mixed, and their cost adds up."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from longthought import artifacts
+from longthought.display import static_svg
+from longthought.errors import UserError
+from longthought.models import Architecture
+from longthought.problems import Problem, generate
+from longthought.thoughts import record
+from longthought.thoughts.distil import DistilOptions
+from longthought.thoughts.making import Job, run_job
+from longthought.thoughts.procedural import Teacher, long_thought, vocabulary
+from longthought.thoughts.record import Call, Thought
+from longthought.thoughts.reformat import ReformatOptions
+from longthought.thoughts.sets import ThoughtSet, cost_figure, cost_table, costs, read_set, training_examples
+from longthought.training import Example, Stage, Start
+from scripted import Scripted
+
+TRAIN = tuple(generate(40, "train", difficulties=["easy"]))
+MINI = DistilOptions(max_tokens=400, samples=3, prompts=("miniature",), select="shortest")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_artifacts(tmp_path_factory):
+    before = os.environ.get("LONGTHOUGHT_ARTIFACTS")
+    os.environ["LONGTHOUGHT_ARTIFACTS"] = str(tmp_path_factory.mktemp("artifacts"))
+    yield
+    os.environ.pop("LONGTHOUGHT_ARTIFACTS")
+    if before:
+        os.environ["LONGTHOUGHT_ARTIFACTS"] = before
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """A student that was taught long thoughts for a moment: it often finds the answer of easy problems."""
+    import random
+
+    rng = random.Random(0)
+    examples = tuple(Example(p.text, long_thought(p, Teacher(), rng), p) for p in TRAIN)
+    start = Start(
+        Architecture(hidden=32, layers=1, heads=2, positions=256), tuple(vocabulary(["congruence"], ["easy"]))
+    )
+    stage = Stage("tiny", start, examples, steps=150, batch_size=8, learning_rate=8e-3, seed=1, max_length=256)
+    artifacts.make(stage)
+    return stage
+
+
+# --- sets as artifacts ---
+
+
+def test_a_set_is_made_once_and_every_thought_is_traced():
+    made = ThoughtSet("d", "distil", TRAIN, {"teacher": Teacher(accuracy=0.5)}, MINI)
+    folder = Path(artifacts.make(made))
+    stamp = (folder / "thoughts.jsonl").stat().st_mtime_ns
+    artifacts.make(made)
+    assert (folder / "thoughts.jsonl").stat().st_mtime_ns == stamp
+    thoughts, calls = read_set(made)
+    assert len(thoughts) == 120 and len(calls) == 120
+    assert all(calls[t.calls[0]].completion == t.text and calls[t.calls[0]].prompt == t.problem.text for t in thoughts)
+    card = json.loads((folder / "card.json").read_text())
+    assert (card["problems"], card["candidates"]) == (40, 120)
+    assert card["accepted"] + sum(card["rejections"].values()) == 120 == sum(card["verdicts"].values())
+    assert card["prompts"] == {"miniature": {"en": "{problem}", "zh": "{problem}"}}
+    assert card["spent"]["output_tokens"] == sum(c.output_tokens for c in calls.values())
+
+
+def test_the_key_of_a_set_follows_everything_that_made_it(tiny):
+    made = ThoughtSet("d", "distil", TRAIN, {"teacher": Teacher()}, MINI)
+    assert replace(made, label="another").key == made.key
+    others = [
+        replace(made, problems=TRAIN[1:]),
+        replace(made, problems=(replace(TRAIN[0], gold="99"), *TRAIN[1:])),
+        replace(made, engines={"teacher": Teacher(slip=0.2)}),
+        replace(made, engines={"teacher": tiny}),
+        replace(made, engines={"teacher": replace(tiny, seed=2)}),
+        replace(made, engines={"teacher": "smollm2-135m"}),
+        replace(made, options=replace(MINI, keep=2)),
+        replace(made, device="cuda"),
+        replace(made, method="reformat", options=ReformatOptions()),
+    ]
+    assert len({made.key, *(o.key for o in others)}) == 10
+    assert others[3].needs == [tiny] and list(made.needs) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"method": "dream"}, "unknown method 'dream'"),
+        ({"engines": {}}, "distil needs an engine as teacher, not as nothing"),
+        ({"engines": {"teacher": "a", "critic": "b"}}, "not as teacher, critic"),
+        ({"problems": ()}, "no problems"),
+        ({"options": ReformatOptions()}, "wants DistilOptions"),
+    ],
+)
+def test_an_impossible_set_is_refused(change, said):
+    with pytest.raises(UserError, match=said):
+        ThoughtSet(
+            **(
+                {"label": "d", "method": "distil", "problems": TRAIN, "engines": {"teacher": "x"}, "options": MINI}
+                | change
+            )
+        )
+
+
+def test_a_student_distilled_here_teaches_the_next_one(tiny):
+    made = ThoughtSet("of tiny", "distil", TRAIN, {"teacher": tiny}, replace(MINI, max_tokens=150, temperature=0.7))
+    artifacts.make(made)
+    thoughts, calls = read_set(made)
+    examples = training_examples(thoughts)
+    assert 0 < len(examples) == sum(t.accepted for t in thoughts) < len(thoughts)
+    assert {c.engine for c in calls.values()} == {"tiny"}
+    student = Stage("next", tiny, examples, steps=3, batch_size=4, learning_rate=1e-3, seed=1, max_length=256)
+    artifacts.make(student)
+    assert student.log()["examples"] == len(examples)
+
+
+def test_thoughts_on_held_out_problems_never_become_training_texts():
+    held = tuple(generate(5, "held_out", difficulties=["easy"]))
+    made = ThoughtSet("held", "distil", held, {"teacher": Teacher()}, MINI)
+    artifacts.make(made)
+    with pytest.raises(ValueError, match="not for training"):
+        Stage("leak", Start(), training_examples(read_set(made)[0]), 1, 1, 1e-3, 0)
+
+
+# --- cost ---
+
+
+def spent_call(name, tokens=10, cost=0.1):
+    return Call(name, "teacher", "e", "p", "", "x", 5, tokens, "stop", 2.0, cost)
+
+
+def candidate(problem, call, accepted, text="plain"):
+    calls = (call,) if isinstance(call, str) else call
+    return Thought(Problem(problem, "?", "1"), text, "", "correct" if accepted else "wrong", "m", calls, accepted)
+
+
+def test_the_cost_of_an_accepted_thought_holds_that_of_the_rejected():
+    thoughts = [candidate("a", "1", True), candidate("a", "2", False), candidate("b", ("3", "4"), False)]
+    thoughts += [candidate("c", ("5",), True), candidate("c", ("5", "6"), False)]
+    calls = {str(i): spent_call(str(i), tokens=10 * i) for i in range(1, 7)}
+    found = costs(thoughts, calls)
+    assert (found.accepted.k, found.accepted.n, found.served.k, found.served.n) == (2, 5, 2, 3)
+    assert found.per["calls"].value == 3 and found.per["output tokens"].value == 105
+    assert found.per["prompt tokens"].value == 15 and found.per["seconds"].value == 6
+    assert found.per["US dollars"].value == pytest.approx(0.3)
+    unpriced = costs(thoughts, calls | {"6": replace(calls["6"], cost=None)})
+    assert unpriced.per["US dollars"] is None and unpriced.per["calls"].value == 3
+    with pytest.raises(UserError, match="1 calls belong to no thought"):
+        costs(thoughts, calls | {"7": spent_call("7")})
+    with pytest.raises(UserError, match="no thoughts"):
+        costs([], {})
+
+
+def test_without_an_accepted_thought_there_is_no_cost_and_without_spread_no_interval():
+    calls = {str(i): spent_call(str(i)) for i in range(4)}
+    none = costs([candidate(str(i), str(i), False) for i in range(4)], calls)
+    assert str(none.per["calls"]) == "none accepted" == str(none.reflection)
+    assert none.accepted.low == 0 and none.accepted.high > 0.4
+    every = costs([candidate(str(i), str(i), True) for i in range(4)], calls)
+    assert str(every.per["calls"]) == "1.0, too alike for an interval over 4 problems"
+    assert every.accepted.high == 1 and every.accepted.low < 0.6
+    one = costs([candidate(str(i), str(i), i == 0) for i in range(4)], calls)
+    assert "no bound" in str(one.per["calls"]) and one.per["calls"].value == 4
+
+
+def test_intervals_cover_the_true_cost_about_as_often_as_they_say():
+    """200 sets of 40 problems whose candidates are alike within a problem: half of them are always right."""
+    rng = np.random.default_rng(0)
+    cost_covered = share_covered = 0
+    for _ in range(200):
+        easy = rng.random(40) < 0.5
+        thoughts = [candidate(str(i), f"{i}-{j}", bool(easy[i])) for i in range(40) for j in range(3)]
+        calls = {c: spent_call(c) for t in thoughts for c in t.calls}
+        found = costs(thoughts, calls)
+        share_covered += found.accepted.low <= 0.5 <= found.accepted.high
+        cost_covered += found.per["calls"].low <= 2 <= found.per["calls"].high
+    assert 0.90 < share_covered / 200 <= 0.99
+    assert 0.90 < cost_covered / 200 <= 0.99
+
+
+def test_the_table_and_the_figure_show_every_set_with_its_interval():
+    good = ThoughtSet("always right", "distil", TRAIN, {"teacher": Teacher(slip=0.3)}, MINI)
+    half = ThoughtSet("half right", "distil", TRAIN, {"teacher": Teacher(accuracy=0.3)}, replace(MINI, samples=1))
+    never = ThoughtSet("never", "distil", TRAIN, {"teacher": Teacher(accuracy=0.0)}, MINI)
+    for one in (good, half, never):
+        artifacts.make(one)
+    table = cost_table([good, half, never])
+    assert table["accepted of candidates"].str.match(r"\d+/(120|40) = \d+\.\d% \[\d+\.\d, \d+\.\d\]").all()
+    assert table["output tokens per accepted"].str.contains(r"\[").tolist() == [True, True, False]
+    assert table["US dollars per accepted"].eq("no price").all()
+    assert table["reflection, marks per 100 words"].tolist()[2] == "none accepted"
+    figure, data = cost_figure([good, half, never])
+    assert len(figure.data) == 2 and len(data) == 3 and figure.layout.yaxis.type == "log"
+    thoughts, calls = read_set(half)
+    value = sum(c.output_tokens for c in calls.values()) / sum(t.accepted for t in thoughts)
+    assert data["per accepted"][1] == pytest.approx(value) == figure.data[1].y[0]
+    assert data["low"][1] < value < data["high"][1]
+    assert "half right" in static_svg(figure)
+    with pytest.raises(UserError, match="unknown measure 'joules'"):
+        cost_figure([good], "joules")
+
+
+# --- jobs on a user's file ---
+
+FILE = [Problem(str(i), f"What is {i} + 1?", str(i + 1)) for i in range(10)]
+
+
+def right(prompt):
+    number = int(prompt.split()[2])
+    return f"{number} and one is \\boxed{{{number + 1}}}" if number != 3 else "I do not know"
+
+
+def job(out, problems=FILE, **more):
+    options = DistilOptions(samples=1, prompts=("miniature",))
+    fields = {"method": "distil", "options": options, "engines": {"teacher": "x"}, "settings": {"base_url": ""}}
+    return Job(problems=problems, out=out, **(fields | {"chunk": 3} | more))
+
+
+def files(folder):
+    return {f.name: f.read_bytes() for f in folder.iterdir() if f.is_file()}
+
+
+def test_a_job_writes_what_it_made_in_the_order_of_the_file(tmp_path):
+    engine = Scripted(right)
+    thoughts, calls, done = run_job(job(tmp_path), lambda: {"teacher": engine})
+    assert done == {"done": 10, "new": 10} and len(calls) == 10
+    assert [t.problem.id for t in thoughts] == [p.id for p in FILE]
+    assert record.read(tmp_path) == (thoughts, calls)
+    pairs = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    assert pairs == [{"prompt": p.text, "completion": right(p.text)} for p in FILE if p.id != "3"]
+    assert json.loads((tmp_path / "card.json").read_text())["rejections"] == {"no answer": 1}
+    assert not [f for f in tmp_path.rglob("*partial*")]
+
+
+def test_what_is_done_is_not_asked_again_and_a_larger_limit_adds_to_it(tmp_path):
+    first = Scripted(right)
+    run_job(job(tmp_path, limit=4), lambda: {"teacher": first})
+    second = Scripted(right)
+    thoughts, _, done = run_job(job(tmp_path, limit=8), lambda: {"teacher": second})
+    assert [p for p, _, _ in first.asked] == [p.text for p in FILE[:4]]
+    assert [p for p, _, _ in second.asked] == [p.text for p in FILE[4:8]]
+    assert done == {"done": 8, "new": 4} and len(thoughts) == 8
+    before = files(tmp_path)
+
+    def never():
+        raise AssertionError("nothing is left to ask")
+
+    assert run_job(job(tmp_path, limit=8), never)[2] == {"done": 8, "new": 0}
+    assert files(tmp_path) == before
+
+
+def test_equal_problems_in_different_parts_keep_their_calls_apart(tmp_path):
+    twins = [replace(FILE[0], id=str(i)) for i in range(6)]
+    _, calls, _ = run_job(job(tmp_path, twins, chunk=1), lambda: {"teacher": Scripted(right)})
+    assert len(calls) == 6
+
+
+def test_an_error_keeps_what_was_done_and_says_so(tmp_path):
+    def breaks(prompt):
+        if "7" in prompt:
+            raise UserError("the next call could cost more than the cap of 1 USD")
+        return right(prompt)
+
+    with pytest.raises(UserError, match=r"cap of 1 USD \(6 of 10 problems are done and kept in .*goes on"):
+        run_job(job(tmp_path), lambda: {"teacher": Scripted(breaks)})
+    assert len(record.read(tmp_path)[0]) == 6
+    assert len((tmp_path / "train.jsonl").read_text().splitlines()) == 5
+    engine = Scripted(right)
+    assert len(run_job(job(tmp_path), lambda: {"teacher": engine})[0]) == 10 and len(engine.asked) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"options": DistilOptions(samples=2, prompts=("miniature",))}, 'options was .*"samples": 1.*now'),
+        ({"engines": {"teacher": "y"}}, 'engines was {"teacher": "x"}, now {"teacher": "y"}'),
+        ({"method": "reformat"}, 'method was "distil", now "reformat"'),
+        ({"settings": {"base_url": "http://elsewhere"}}, "base_url was"),
+        ({"problems": [replace(FILE[0], gold="7"), *FILE[1:]]}, "problem '0' is done and has changed"),
+        ({"problems": FILE[1:]}, "problem '0' is done and is missing from"),
+    ],
+)
+def test_one_folder_holds_one_way_of_asking(change, said, tmp_path):
+    run_job(job(tmp_path, limit=3), lambda: {"teacher": Scripted(right)})
+    before = files(tmp_path)
+    with pytest.raises(UserError, match=said):
+        run_job(job(tmp_path, **change), lambda: {"teacher": Scripted(right)})
+    assert files(tmp_path) == before
+
+
+def test_a_teacher_that_cannot_be_opened_leaves_nothing_and_commits_to_nothing(tmp_path):
+    def fails():
+        raise UserError("no such model")
+
+    with pytest.raises(UserError, match="no such model"):
+        run_job(job(tmp_path / "new"), fails)
+    assert not (tmp_path / "new").exists()
+
+    def breaks(_):
+        raise UserError("no such model on the server")
+
+    with pytest.raises(UserError, match="0 of 10"):
+        run_job(job(tmp_path / "new", engines={"teacher": "typo"}), lambda: {"teacher": Scripted(breaks)})
+    assert len(run_job(job(tmp_path / "new"), lambda: {"teacher": Scripted(right)})[0]) == 10
+
+
+def test_a_folder_that_cannot_be_one_is_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="cannot be written to"):
+        run_job(job(tmp_path / "file"), lambda: {"teacher": Scripted(right)})
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from scripted import Scripted
+from test_think import FILE, job, right
+from longthought.thoughts.making import run_job
+
+def say(prompt):
+    with open({log!r}, "a") as out:
+        out.write(prompt + "\\n")
+    time.sleep(0.05 if int(prompt.split()[2]) < 5 else 60)
+    return right(prompt)
+
+run_job(job(Path({out!r}), chunk=2), lambda: {{"teacher": Scripted(say)}})
+"""
+
+
+def test_a_killed_job_goes_on_where_it_stood_and_two_do_not_mix(tmp_path):
+    log, out = tmp_path / "asked", tmp_path / "out"
+    code = CHILD.format(tests=str(Path(__file__).parent), log=str(log), out=str(out))
+    child = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        deadline = time.monotonic() + 60
+        while not log.exists() or "What is 5" not in log.read_text():
+            assert child.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        with pytest.raises(UserError, match="another process is making thoughts"):
+            run_job(job(out, chunk=2), lambda: {"teacher": Scripted(right)})
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    assert not (out / "thoughts.jsonl").exists()
+    engine = Scripted(right)
+    thoughts, calls, done = run_job(job(out, chunk=2), lambda: {"teacher": engine})
+    # The parts of two were stored up to problem 3; 4 was asked and lost with the process, 5 was under way.
+    assert [p for p, _, _ in engine.asked] == [p.text for p in FILE[4:]]
+    assert [t.problem.id for t in thoughts] == [p.id for p in FILE] and len(calls) == 10
+    assert done == {"done": 10, "new": 6}
+    assert not [f for f in (out / "parts").iterdir() if f.name.startswith(".")]
