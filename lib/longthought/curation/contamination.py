@@ -69,7 +69,9 @@ _WORTH_SHINGLES = 0.2
 _WORTH_SKELETON = 0.6
 _LONGER = 3  # times the problem: a text in which a whole short problem may still be a copy
 _LEAST_WORDS = 8  # of a template
-_LEAST_BITS = 12.0  # of a skeleton
+# Of a skeleton: formulas alone have to tell more where the words could have told as well.
+_LEAST_BITS = 12.0
+_LEAST_BITS_ACROSS_SCRIPTS = 8.0
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,10 @@ def _formulas(text: str) -> str:
     return " ".join([*parts, *_POINTS.findall(text[at:])])
 
 
+def _chinese(texts: Sequence[str]) -> npt.NDArray[np.bool_]:
+    return np.array([_CHINESE.search(text) is not None for text in texts])
+
+
 def _bits(item: str) -> float:
     """About how surprising it is to meet the item in another problem, in bits."""
     if item[0].isdigit():
@@ -318,6 +324,7 @@ class Benchmarks:
         items, bits = _skeletons(self._texts)
         self._skeletons = _Overlap(items, bits, count)
         self._bits = np.bincount(np.repeat(np.arange(count), np.diff(items.starts)), bits, count)
+        self._chinese = _chinese(self._texts)
 
     def check(self, text: str) -> list[Finding]:
         """The findings for one text: none, or one per benchmark that holds the problem."""
@@ -370,11 +377,9 @@ class Benchmarks:
         items, bits = _skeletons(texts)
         shared = self._skeletons(items).tocoo()
         own = np.bincount(np.repeat(np.arange(len(texts)), np.diff(items.starts)), bits, len(texts))
-        shared.data = np.where(
-            self._bits[shared.col] >= _LEAST_BITS,
-            shared.data / (own[shared.row] + self._bits[shared.col] - shared.data),
-            0.0,
-        )
+        across = _chinese(texts)[shared.row] != self._chinese[shared.col]
+        enough = shared.data >= np.where(across, _LEAST_BITS_ACROSS_SCRIPTS, _LEAST_BITS)
+        shared.data = np.where(enough, shared.data / (own[shared.row] + self._bits[shared.col] - shared.data), 0.0)
         propose("skeleton", shared, min(_WORTH_SKELETON, self.limits.skeleton))
         for length, known in self._short.items():
             runs = similarity.ngrams(tokens, length)

@@ -23,7 +23,7 @@ from xxhash import xxh3_64_intdigest
 SHINGLE = 3
 _SEPARATOR = "\x00"
 _TOKEN = re.compile(
-    r"(?:(?<=frac)|(?<=frac ))\d"  # \frac12 has two arguments
+    r"(?:(?<=frac)|(?<=frac )|(?<=_))\d"  # \frac12 has two arguments, and \log_264 a base of 2
     r"|\d+(?:(?:,|\{,\}|,?\\[,!])\d{3}(?!\d))*(?:\.\d+)?"
     r"|[a-z\u00df-\u052f]+"
     r"|\\(?:[a-z]+|[^\x00])"
