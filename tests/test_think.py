@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from longthought import artifacts
+from longthought.cli.thinking import _show
 from longthought.display import static_svg
 from longthought.errors import UserError
 from longthought.models import Architecture
@@ -317,8 +318,10 @@ def test_a_teacher_that_cannot_be_opened_leaves_nothing_and_commits_to_nothing(t
 
 def test_a_folder_that_cannot_be_one_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(UserError, match="cannot be written to"):
+    with pytest.raises(UserError, match="is a file"):
         run_job(job(tmp_path / "file"), lambda: {"teacher": Scripted(right)})
+    with pytest.raises(UserError, match="cannot be written to"):
+        run_job(job(tmp_path / "file" / "below"), lambda: {"teacher": Scripted(right)})
 
 
 CHILD = """
@@ -361,3 +364,95 @@ def test_a_killed_job_goes_on_where_it_stood_and_two_do_not_mix(tmp_path):
     assert [t.problem.id for t in thoughts] == [p.id for p in FILE] and len(calls) == 10
     assert done == {"done": 10, "new": 6}
     assert not [f for f in (out / "parts").iterdir() if f.name.startswith(".")]
+
+
+# --- the command ---
+
+
+def call(*arguments, **more):
+    command = [sys.executable, "-m", "longthought.cli", "think", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **more)
+
+
+@pytest.fixture(scope="module")
+def problem_file(tmp_path_factory):
+    file = tmp_path_factory.mktemp("file") / "problems.jsonl"
+    rows = [{"id": p.id, "problem": p.text, "answer": p.gold, "solution": f"\\boxed{{ {p.gold} }}"} for p in TRAIN]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def test_the_command_makes_thoughts_with_a_real_model_and_says_what_they_cost(tiny, problem_file, tmp_path):
+    out = tmp_path / "out"
+    arguments = ("distil", problem_file, out, "--teacher", artifacts.path_of(tiny), "--prompts", "miniature")
+    arguments += ("--samples", 3, "--max-tokens", 150, "--limit", 20, "--select", "shortest", "-p", "keep=2")
+    done = call(*arguments)
+    assert done.returncode == 0, done.stderr
+    thoughts, calls = record.read(out)
+    assert len(thoughts) == 60 and len(calls) == 60
+    assert {t.problem.language for t in thoughts} == {"en", "zh"}
+    accepted = [t for t in thoughts if t.accepted]
+    assert accepted and all(t.verdict == "correct" for t in accepted)
+    assert f"{len(accepted)}/60 = " in done.stdout and f"holds {len(accepted)} pairs" in done.stdout
+    assert "output tokens per accepted" in done.stdout and "rejected: wrong" in done.stdout
+    pairs = [json.loads(line) for line in (out / "train.jsonl").read_text().splitlines()]
+    assert pairs == [{"prompt": t.problem.text, "completion": t.text} for t in accepted]
+    before = files(out)
+    again = call(*arguments)
+    assert again.returncode == 0 and "20 problems, 0 of them now" in again.stdout and files(out) == before
+    other = call(*arguments[:-2], "-p", "keep=1")
+    assert other.returncode == 2 and "was made in another way" in other.stderr and files(out) == before
+
+
+def test_the_command_killed_in_the_middle_loses_only_what_was_under_way(tiny, problem_file, tmp_path):
+    out = tmp_path / "out"
+    arguments = ("distil", problem_file, out, "--teacher", artifacts.path_of(tiny), "--prompts", "miniature")
+    arguments += ("--samples", "16", "--max-tokens", "200", "--chunk", "2")
+    child = subprocess.Popen([sys.executable, "-m", "longthought.cli", "think", *map(str, arguments)])
+    deadline = time.monotonic() + 60
+    while len(list((out / "parts").glob("[0-9]*"))) < 3:
+        assert child.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    kept = {p: (p / "calls.jsonl").read_bytes() for p in (out / "parts").glob("[0-9]*")}
+    assert 3 <= len(kept) < 20
+    done = call(*arguments)
+    assert done.returncode == 0 and f"40 problems, {40 - 2 * len(kept)} of them now" in done.stdout
+    assert all((p / "calls.jsonl").read_bytes() == content for p, content in kept.items())
+    assert len(record.read(out)[0]) == 640
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["dream", "FILE", "OUT"], "unknown method 'dream': choose from reformat, distil, debate, search"),
+        (["distil", "nowhere.jsonl", "OUT"], "nowhere.jsonl: no such file"),
+        (["distil", "FILE", "OUT", "--select", "best"], "unknown selection 'best'"),
+        (["distil", "FILE", "OUT", "--retries", "2"], "--retries is no option of distil; there are max_tokens"),
+        (["distil", "FILE", "OUT", "--critic", "x"], "distil has no critic"),
+        (["distil", "FILE", "OUT", "-p", "samples=many"], "-p samples=many: a whole number is wanted"),
+        (["distil", "FILE", "OUT", "-p", "sample=2"], "distil has no option 'sample'"),
+        (["distil", "FILE", "OUT", "-e", "batch_size=0"], "batch_size is 0"),
+        (["distil", "FILE", "OUT", "-e", "speed=9"], "the engines has no option"),
+        (["distil", "FILE", "OUT", "--base-url", "http://x/sk-abcdefghijklmnopqrstuvwx"], "environment variable"),
+        (["distil", "FILE", "OUT"], "model 'nobody'"),
+        (["reformat", "BARE", "OUT"], "1 of 1 problems have no solution to rewrite"),
+        (["distil", "FILE", "FILE"], "is a file; name a folder"),
+    ],
+)
+def test_a_mistake_is_one_line_and_makes_nothing(arguments, said, problem_file, tmp_path):
+    bare = tmp_path / "bare.jsonl"
+    bare.write_text('{"problem": "1+1?", "answer": "2"}\n')
+    names = {"FILE": str(problem_file), "OUT": str(tmp_path / "out"), "BARE": str(bare)}
+    done = call(*(names.get(a, a) for a in arguments), "--teacher", "nobody")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and said in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_file_holds_cannot_steer_the_terminal(tmp_path, capsys):
+    bad = Thought(Problem("1", "?", "1"), "\x1b[31m[bold]<b>", "", "wrong", "m", ("1",), False, "wrong \x1b[2J[red]")
+    _show("distil", tmp_path, [bad], {"1": spent_call("1")}, {"done": 1, "new": 1})
+    seen = capsys.readouterr().out
+    assert "\x1b" not in seen and "[red]" in seen

@@ -11,9 +11,13 @@ import typer
 
 from longthought.cli.base import app, console
 from longthought.errors import UserError
+from longthought.problems import json_object, load_jsonl
 
 if TYPE_CHECKING:
     from longthought.thoughts.record import Call, Thought
+
+# Options of engines that shape what is answered, or what it costs: they may not change within a folder.
+SHAPING = ("base_url", "device", "dtype", "continuation", "extra_body", "price_in", "price_out")
 
 
 @app.command()
@@ -65,6 +69,12 @@ def think(
     price_out: Annotated[
         float | None, typer.Option("--price-out", min=0, metavar="USD", help="Price of a million output tokens.")
     ] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-e", "--engine", metavar="KEY=VALUE", help="Any other option of the engines; may be repeated; see above."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda, for a teacher in this process.")] = "cpu",
     dtype: Annotated[
         str, typer.Option("--dtype", help="float32 or bfloat16, for a teacher in this process.")
@@ -80,7 +90,8 @@ def think(
     stored at once: after a crash or Ctrl-C the same command goes on where it stood, and a larger --limit adds to it.
 
     Prompts of distil: reflect, check, ways (one after the other by default), or miniature, the bare problem, for the
-    book's own students. Prompts of reformat: finer, or miniature.
+    book's own students. Prompts of reformat: finer, or miniature. Options of engines are, among others, concurrency,
+    retries and timeout (openai), tensor_parallel and max_model_len (vllm), batch_size (a teacher in this process).
 
     [bold]Examples[/bold]
 
@@ -92,66 +103,78 @@ def think(
 
     longthought think debate math.jsonl debates/ --teacher vllm:/models/policy --critic vllm:/models/critic -p turns=20
     """
-    from longthought.engines.choose import EngineOptions, open_engine
-    from longthought.problems import load_jsonl
-    from longthought.thoughts.making import Job, run_job
-    from longthought.thoughts.prompts import language_of
-    from longthought.thoughts.sets import method_module, options_class, roles
+    import os
 
+    from longthought.engines.options import EngineOptions
+    from longthought.runs.records import refuse_secrets
+    from longthought.thoughts.prompts import language_of
+
+    everything = load_jsonl(problems)
     given = {
         "samples": samples, "max_tokens": max_tokens, "temperature": temperature, "select": select, "keep": keep,
         "retries": retries, "seed": seed, "prompts": prompts,
     }  # fmt: skip
+    asked = {
+        "base_url": base_url, "max_cost": max_cost, "price_in": price_in, "price_out": price_out, "device": device,
+        "dtype": dtype, "cache": out / "paid",
+    }  # fmt: skip
+    refuse_secrets({"--base-url": base_url, "--teacher": teacher, "-e": engine or []}, os.environ)
+    how = _filled(EngineOptions, "the engines", asked, "-e", engine or [])
+
+    from longthought.thoughts.making import Job, run_job
+    from longthought.thoughts.sets import method_module, options_class, roles
+
     wanted = roles(method)
     if critic and "critic" not in wanted:
         raise UserError(f"--critic: {method} has no critic, only a debate has one")
-    options = _options(method, options_class(method), given, assignments or [])
+    options = _filled(options_class(method), method, given, "-p", assignments or [])
     specs = {role: critic if role == "critic" and critic else teacher for role in wanted}
-    rows = [replace(p, language=language_of(p.text) or "en") for p in load_jsonl(problems)]
+    rows = [replace(p, language=language_of(p.text) or "en") for p in everything]
     check = getattr(method_module(method), "check_problems", None)
     if check:
         check(rows[:limit] if limit else rows)
-    settings = {"base_url": base_url, "price_in": price_in, "price_out": price_out, "device": device, "dtype": dtype}
-    job = Job(method, rows, out, options, specs, settings, limit, chunk)
-    engine_options = EngineOptions(
-        base_url=base_url, max_cost=max_cost, price_in=price_in, price_out=price_out, device=device, dtype=dtype
-    )
+    job = Job(method, rows, out, options, specs, {name: getattr(how, name) for name in SHAPING}, limit, chunk)
 
     def open_all() -> dict[str, Any]:
-        opened = {spec: open_engine(spec, engine_options) for spec in dict.fromkeys(specs.values())}
+        from longthought.engines.choose import open_engine
+
+        opened = {spec: open_engine(spec, how) for spec in dict.fromkeys(specs.values())}
         return {role: opened[spec] for role, spec in specs.items()}
 
     thoughts, calls, done = run_job(job, open_all)
     _show(method, out, thoughts, calls, done)
 
 
-def _options(method: str, options: Any, given: Mapping[str, Any], assignments: Sequence[str]) -> Any:
-    """The method's options from flags and from KEY=VALUE, by the types of its fields."""
-    known = {f.name: str(f.type) for f in fields(options)}
+def _filled(record: Any, owner: str, given: Mapping[str, Any], flag: str, assignments: Sequence[str]) -> Any:
+    """An options record from flags (None is not given) and from KEY=VALUE, read by the types of its fields."""
+    known = {f.name: str(f.type).removesuffix(" | None") for f in fields(record)}
     values = {name: value for name, value in given.items() if value is not None}
-    for name in values:
+    for name, value in values.items():
         if name not in known:
-            raise UserError(f"--{name.replace('_', '-')} is no option of {method}; it has {', '.join(known)}")
-    if "prompts" in values:
-        values["prompts"] = tuple(part.strip() for part in values["prompts"].split(",") if part.strip())
+            raise UserError(f"--{name.replace('_', '-')} is no option of {owner}; there are {', '.join(known)}")
+        if known[name].startswith("tuple") and isinstance(value, str):
+            values[name] = _value(f"--{name}", known[name], value)
     for assignment in assignments:
         name, sign, text = assignment.partition("=")
         if not sign:
-            raise UserError(f"-p {assignment}: write -p name=value")
+            raise UserError(f"{flag} {assignment}: write {flag} name=value")
         if name not in known:
-            raise UserError(f"-p {assignment}: {method} has no option {name!r}; it has {', '.join(known)}")
-        values[name] = _value(f"-p {assignment}", known[name], text)
-    return options(**values)
+            raise UserError(f"{flag} {assignment}: {owner} has no option {name!r}; there are {', '.join(known)}")
+        values[name] = _value(f"{flag} {assignment}", known[name], text)
+    return record(**values)
 
 
 def _value(where: str, kind: str, text: str) -> Any:
+    """A text as the type of a field."""
     if kind.startswith("tuple"):
         return tuple(part.strip() for part in text.split(",") if part.strip())
+    if kind.startswith("Mapping"):
+        return json_object(text, where)
     read, wanted = {"int": (int, "a whole number"), "float": (float, "a number")}.get(kind, (str, "a text"))
     try:
-        return {"true": True, "false": False}[text.lower()] if kind == "bool" else read(text)
-    except (ValueError, KeyError):
-        raise UserError(f"{where}: {'true or false' if kind == 'bool' else wanted} is wanted") from None
+        return Path(text) if kind == "Path" else read(text)
+    except ValueError:
+        raise UserError(f"{where}: {wanted} is wanted") from None
 
 
 def _show(
@@ -172,7 +195,9 @@ def _show(
     for name in ("accepted of candidates", "problems with a thought"):
         table.add_row(name, cells.pop(name))
     for reason, count in rejections(thoughts).items():
-        table.add_row(Text(f"rejected: {reason}"), f"{count}/{len(thoughts)} candidates")
+        # A stored reason is read from a file, and a file may hold what steers a terminal.
+        shown = "".join(c if c.isprintable() else "\ufffd" for c in reason)
+        table.add_row(Text(f"rejected: {shown}"), f"{count}/{len(thoughts)} candidates")
     for name, measure in MEASURES.items():
         value = measure(total)
         if value is not None:

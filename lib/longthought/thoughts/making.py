@@ -63,6 +63,8 @@ def run_job(
     after what is done has been written. Engines are opened only where a problem is left. Raises UserError for a folder
     that another process works in, that holds something else, or that was made with other settings or problems.
     """
+    if job.out.exists() and not job.out.is_dir():
+        raise UserError(f"{job.out}: is a file; name a folder, which is made if it is missing")
     # A teacher that cannot be opened leaves no folder behind.
     engines = None if (job.out / PARTS).is_dir() else open_engines()
     with _locked(job.out):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from importlib import import_module
 from math import isfinite, isinf, nan
@@ -147,7 +147,8 @@ class ThoughtSet:
         if isinstance(source, Stage):
             model, tokenizer = load(str(path_of(source)), dtype=self.dtype, device=self.device)
             return TransformersEngine(model, tokenizer, name=source.label, batch_size=self.batch_size)
-        from longthought.engines.choose import EngineOptions, open_engine
+        from longthought.engines.choose import open_engine
+        from longthought.engines.options import EngineOptions
 
         return open_engine(source, EngineOptions(device=self.device, dtype=self.dtype, batch_size=self.batch_size))
 
@@ -189,7 +190,7 @@ def write_card(
         "method": method,
         "engines": dict(engines),
         "options": asdict(options),
-        "prompts": {name: asdict(text) if is_dataclass(text) else text for name, text in prompt_texts(options).items()},
+        "prompts": {name: asdict(prompt) for name, prompt in prompt_texts(options).items()},
         "problems": len({t.problem.id for t in thoughts}),
         "candidates": len(thoughts),
         "accepted": sum(t.accepted for t in thoughts),
