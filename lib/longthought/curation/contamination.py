@@ -33,9 +33,9 @@ from scipy import sparse
 from xxhash import xxh3_64_intdigest
 
 from longthought.curation import similarity
+from longthought.curation.rows import Broken, Source, parsed
 from longthought.curation.similarity import Array, Tokens
 from longthought.errors import UserError
-from longthought.problems import load_jsonl
 
 STAGES = ("exact", "n-gram", "fuzzy", "multilingual", "embedding", "template")
 Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
@@ -57,18 +57,19 @@ class Limits:
 
     ngram: int = 8
     coverage: float = 0.5
-    fuzzy: float = 0.75
+    fuzzy: float = 0.65
     numbers: float = 0.75
-    template: float = 0.9
+    template: float = 0.85
     skeleton: float = 0.8
     cosine: float = 0.9
 
 
 # Pairs below these shares are not looked at by the fuzzy and the template stage.
-_WORTH_SHINGLES = 0.2
+_WORTH_SHINGLES = 0.15
 _WORTH_SKELETON = 0.6
 _LONGER = 3  # times the problem: a text in which a whole short problem may still be a copy
-_LEAST_WORDS = 8  # of a template
+_UNVOUCHED = 0.1
+_LEAST_WORDS = 5  # of a template
 # Of a skeleton: formulas alone have to tell more where the words could have told as well.
 _LEAST_BITS = 12.0
 _LEAST_BITS_ACROSS_SCRIPTS = 8.0
@@ -96,24 +97,43 @@ class Item:
 
 
 def read_benchmark(source: str) -> tuple[str, list[Item]]:
-    """The name and the problems of a benchmark: a JSONL file (see `problems.load_jsonl`), or `name@commit` on a hub.
+    """The name and the problems of a benchmark: a JSONL, JSON or Parquet file, or `name@commit` on a data set hub.
 
-    All splits of a hub's data set are read; the text stands in its column problem or question. Raises UserError for a
-    file that does not read, a name without a full commit, an unreachable hub, and a data set without such a column.
+    The text stands in the field problem or question, the id in unique_id or id; all splits of a hub's data set are
+    read. Raises UserError for a file that does not read as a whole, a row without a text, a name without a full commit,
+    and an unreachable hub.
     """
-    if Path(source).exists() or "@" not in source:
-        if not Path(source).exists() and not source.endswith((".jsonl", ".json")):
-            raise UserError(f"benchmark {source!r}: no such file; give a JSONL file, or name@commit of a data set hub")
-        return Path(source).stem, [Item(p.id, p.text) for p in load_jsonl(source)]
-    name, _, commit = source.rpartition("@")
-    if not _COMMIT.fullmatch(commit):
-        raise UserError(f"benchmark {source!r}: pin it by its full commit, as {name}@ and 40 hex digits")
-    return name, _from_hub(name, commit)
+    origin = Source.of(source)
+    if origin.commit:
+        return origin.name, _from_hub(origin.name, origin.commit)
+    items = []
+    for chunk in origin.chunks():
+        for line, row in parsed(chunk):
+            where = f"benchmark {source}, line {line}"
+            if isinstance(row, Broken):
+                raise UserError(f"{where}: {row.reason}; a benchmark has to be whole")
+            items.append(_item(row, where, str(line)))
+    if not items:
+        raise UserError(f"benchmark {source}: holds no problems; rows with a field problem are wanted")
+    return Path(source).name.partition(".")[0], items
+
+
+def _item(row: Mapping[str, Any], where: str, default_id: str) -> Item:
+    text = next((row[name] for name in ("problem", "question", "Problem", "Question") if row.get(name)), None)
+    if not isinstance(text, str) or not text.strip():
+        raise UserError(
+            f"{where}: no text in a field problem or question; present are {', '.join(map(str, row))[:200]}"
+        )
+    identity = next((row[name] for name in ("unique_id", "id", "ID") if row.get(name) is not None), default_id)
+    return Item(str(identity), text)
 
 
 def _from_hub(name: str, commit: str) -> list[Item]:
+    import logging
+
     from datasets import load_dataset
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # It would print every retry.
     try:
         splits = load_dataset(name, revision=commit)
     except Exception as error:  # The hub's client raises dozens of kinds, each of them "it did not come".
@@ -121,18 +141,11 @@ def _from_hub(name: str, commit: str) -> list[Item]:
         raise UserError(
             f"benchmark {name}@{commit} could not be fetched ({reason}): check the name and the network, or give a file"
         ) from error
-    items: list[Item] = []
-    for split, rows in splits.items():
-        columns = {column.lower(): column for column in rows.column_names}
-        text = next((columns[c] for c in ("problem", "question") if c in columns), None)
-        if text is None:
-            raise UserError(
-                f"benchmark {name}: split {split} has no column problem or question, only {rows.column_names}"
-            )
-        identity = next((columns[c] for c in ("unique_id", "id") if c in columns), None)
-        for number, row in enumerate(rows):
-            items.append(Item(str(row[identity]) if identity else f"{split}/{number}", str(row[text])))
-    return items
+    return [
+        _item(row, f"benchmark {name}, split {split}, row {number}", f"{split}/{number}")
+        for split, rows in splits.items()
+        for number, row in enumerate(rows, start=1)
+    ]
 
 
 def embedder(name: str, *, device: str = "cpu", batch: int = 32, tokens: int = 512) -> Embed:
@@ -410,7 +423,8 @@ class Benchmarks:
                     Indel.normalized_similarity(text.tolist(), problem.tolist()),
                     Indel.normalized_similarity(np.sort(text).tolist(), np.sort(problem).tolist()),
                 )
-                if score >= limits.fuzzy:
+                # Where hardly a number vouches for the words, the words have to say more.
+                if score >= limits.fuzzy + (_UNVOUCHED if wanted.total() < 2 else 0):
                     return "fuzzy", score
         if shares.get("coverage", 0) >= limits.coverage:
             return "n-gram", shares["coverage"]
