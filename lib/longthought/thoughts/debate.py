@@ -20,6 +20,7 @@ from longthought.errors import UserError
 from longthought.grading import grade
 from longthought.problems import Problem
 from longthought.thoughts.procedural import WORDS
+from longthought.thoughts.prompts import Prompt
 from longthought.thoughts.record import Call, Thought, Trace
 from longthought.thoughts.steps import (
     MINIATURE,
@@ -28,21 +29,22 @@ from longthought.thoughts.steps import (
     Turn,
     answered,
     check_style,
-    filled_in,
     form_of,
     in_language,
-    policy_prompt,
+    policy_wording,
+    worded,
 )
 
-CRITIC_PROMPTS = {
-    "en": "You check a solver's reasoning, one step at a time.\n\nProblem:\n{problem}\n\nThought so far:\n{thought}\n\n"
+CRITIC = Prompt(
+    "You check a solver's reasoning, one step at a time.\n\nProblem:\n{problem}\n\nThought so far:\n{thought}\n\n"
     "New step:\n{step}\n\nCheck only the new step. If it is correct and useful, answer with the two words GO ON. If it "
     "is wrong or leads nowhere, answer with the two words GO BACK on the first line, and on the second line say in "
     "one short sentence why.",
-    "zh": "你逐步检查一位解题者的推理。\n\n题目：\n{problem}\n\n目前的思考：\n{thought}\n\n新的一步：\n{step}\n\n"
+    "你逐步检查一位解题者的推理。\n\n题目：\n{problem}\n\n目前的思考：\n{thought}\n\n新的一步：\n{step}\n\n"
     "只检查新的一步。如果这一步正确而且有用，只回答“继续”。如果这一步有错或者走不通，第一行回答“退回”，"
     "第二行用一句简短的话说明原因。",
-}
+)
+MINIATURE_CRITIC = Prompt("{problem} {thought} check", "{problem} {thought} 检验")
 VERDICTS = {"en": ("GO ON", "GO BACK"), "zh": ("继续", "退回")}
 REFLECTIONS = {
     "en": "Wait. {reason} Let me go back and try that step again.",
@@ -79,6 +81,12 @@ class DebateOptions:
             raise UserError(f"a debate cannot be held with {self}: turns and tokens from 1, backs from 0")
         if self.temperature <= 0 and self.backs:
             raise UserError("a greedy policy that is sent back repeats itself: set the temperature above 0")
+
+
+def prompt_texts(options: DebateOptions) -> dict[str, Prompt]:
+    """The prompts that these options ask, by role."""
+    critic = MINIATURE_CRITIC if options.style == MINIATURE else CRITIC
+    return {"policy": policy_wording(options.style), "critic": critic}
 
 
 @dataclass
@@ -135,7 +143,7 @@ def _round(
     for stops in dict.fromkeys(d.form.stops for d in live):
         own = [d for d in live if d.form.stops == stops]
         sampling = Sampling(options.step_tokens, options.temperature, seed=seed, stop=stops)
-        prompts = [policy_prompt(options.style, d.problem) for d in own]
+        prompts = [worded(policy_wording(options.style), d.problem) for d in own]
         begun = [[d.form.begun(d.turns)] for d in own]
         for d, (call,) in zip(own, trace.ask(policy, "policy", prompts, sampling, begun), strict=True):
             d.charge(call)
@@ -161,17 +169,14 @@ def _critic_request(style: str, d: _Debate, step: str) -> str:
     """The critic's prompt."""
     if style == MINIATURE:
         return miniature_request(d.problem, d.form.text([*d.turns, Turn(step)]))
-    prompt = in_language(CRITIC_PROMPTS, d.problem)
-    filled = {"problem": d.problem.text, "thought": d.form.text(d.turns) or "-", "step": step}
-    return filled_in(prompt, filled)
+    return worded(CRITIC, d.problem, thought=d.form.text(d.turns) or "-", step=step)
 
 
 def miniature_request(problem: Problem, thought: str) -> str:
     """What a tiny critic is asked, and trained on: problem, thought with its new step, and the word "check"."""
     check = WORDS[problem.language]["check"]
-    words = thought.split()
     # A thought may itself end in the word, when its next line is to be the check.
-    return " ".join([problem.text, *(words[:-1] if words[-1:] == [check] else words), check])
+    return worded(MINIATURE_CRITIC, problem, thought=thought.removesuffix(f" {check}"))
 
 
 def parse_critic(style: str, problem: Problem, answer: str) -> tuple[bool | None, str]:

@@ -30,6 +30,7 @@ from longthought.errors import UserError
 from longthought.grading import grade
 from longthought.problems import Problem
 from longthought.thoughts.procedural import WORDS
+from longthought.thoughts.prompts import Prompt
 from longthought.thoughts.record import Call, Thought, Trace
 from longthought.thoughts.steps import (
     MINIATURE,
@@ -38,25 +39,25 @@ from longthought.thoughts.steps import (
     Turn,
     answered,
     check_style,
-    filled_in,
     form_of,
     in_language,
-    policy_prompt,
+    policy_wording,
+    worded,
 )
 
 BEST_FIRST, MCTS = "best-first", "mcts"
 SELECTORS = (BEST_FIRST, MCTS)
 
-REFLECTION_PROMPTS = {
-    "en": "A solver thinks aloud about a problem and has taken a wrong turn.\n\nProblem:\n{problem}\n\n"
+REFLECTION = Prompt(
+    "A solver thinks aloud about a problem and has taken a wrong turn.\n\nProblem:\n{problem}\n\n"
     "Thought so far:\n{thought}\n\nThe wrong turn:\n{wrong}\n\nThe better step, which the solver finds next:\n{right}"
     "\n\nWrite what the solver says between the two, in the first person and in one or two sentences: notice what is "
     'wrong with the turn and decide to go back. Begin with "Wait". Do not write the better step and give no answer.',
-    "zh": "一位解题者正在自言自语地思考，并且走错了一步。\n\n题目：\n{problem}\n\n目前的思考：\n{thought}\n\n"
+    "一位解题者正在自言自语地思考，并且走错了一步。\n\n题目：\n{problem}\n\n目前的思考：\n{thought}\n\n"
     "走错的一步：\n{wrong}\n\n解题者接下来找到的更好的一步：\n{right}\n\n"
     "请用第一人称写出解题者在两步之间说的一两句话：发现走错的那一步有什么问题，并决定退回去。"
     "以“等等”开头。不要写出更好的那一步，也不要给出答案。",
-}
+)
 # What is said where the writer wrote nothing that can stand in a thought.
 FIXED_REFLECTIONS = {
     "en": "Wait, this does not lead to the answer. Let me go back to before this step.",
@@ -112,6 +113,12 @@ class SearchOptions:
             raise UserError("a greedy policy samples the same step and the same rollout again: set temperature above 0")
 
 
+def prompt_texts(options: SearchOptions) -> dict[str, Prompt]:
+    """The prompts that these options ask, by role; in miniature no reflection has to be written."""
+    written = {} if options.style == MINIATURE else {"writer": REFLECTION}
+    return {"policy": policy_wording(options.style), **written}
+
+
 @dataclass(eq=False)
 class Node:
     """One step in a tree; the root, without a parent, stands for the problem.
@@ -142,7 +149,12 @@ class Node:
 
     def path(self) -> list[Node]:
         """From the first step to this one; empty for the root."""
-        return [] if self.parent is None else [*self.parent.path(), self]
+        steps: list[Node] = []
+        node = self
+        while node.parent is not None:
+            steps.append(node)
+            node = node.parent
+        return steps[::-1]
 
 
 @dataclass
@@ -258,7 +270,7 @@ def _expand(
         own = [(tree, node) for tree, node in chosen if tree.form.stops == stops]
         seed = options.seed + sum(tree.counts["expansions"] for tree, _ in own)
         sampling = Sampling(options.step_tokens, options.temperature, samples=width, seed=seed, stop=stops)
-        prompts = [policy_prompt(options.style, tree.problem) for tree, _ in own]
+        prompts = [worded(policy_wording(options.style), tree.problem) for tree, _ in own]
         begun = [[tree.form.begun(tree.turns(node))] * width for tree, node in own]
         for (tree, node), row in zip(own, trace.ask(policy, "policy", prompts, sampling, begun), strict=True):
             tree.counts["expansions"] += 1
@@ -301,7 +313,7 @@ def _value(fresh: Sequence[tuple[_Tree, Node]], policy: Engine, options: SearchO
         return
     seed = options.seed + 1_000_003
     sampling = Sampling(options.rollout_tokens, options.temperature, samples=options.rollouts, seed=seed)
-    prompts = [policy_prompt(options.style, tree.problem) for tree, _ in open_ones]
+    prompts = [worded(policy_wording(options.style), tree.problem) for tree, _ in open_ones]
     begun = [tree.form.continued(tree.turns(node)) for tree, node in open_ones]
     prefixes = [[text] * options.rollouts for text in begun]
     answers = trace.ask(policy, "rollout", prompts, sampling, prefixes)
@@ -407,13 +419,15 @@ def _reflect(
     prompts = []
     for tree, turn in pairs:
         before = turn.right.path()[:-1]
-        filled = {
-            "problem": tree.problem.text,
-            "thought": tree.form.text([Turn(node.step) for node in before]) or "-",
-            "wrong": tree.form.text([Turn(node.step) for node in turn.branch]),
-            "right": turn.right.step,
-        }
-        prompts.append(filled_in(in_language(REFLECTION_PROMPTS, tree.problem), filled))
+        prompts.append(
+            worded(
+                REFLECTION,
+                tree.problem,
+                thought=tree.form.text([Turn(node.step) for node in before]) or "-",
+                wrong=tree.form.text([Turn(node.step) for node in turn.branch]),
+                right=turn.right.step,
+            )
+        )
     sampling = Sampling(options.reflection_tokens, seed=options.seed)
     for (tree, turn), (call,) in zip(pairs, trace.ask(writer, "writer", prompts, sampling), strict=True):
         tree.charge(call)

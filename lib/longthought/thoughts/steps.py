@@ -19,16 +19,18 @@ from longthought.errors import UserError
 from longthought.grading.extraction import extract_boxed
 from longthought.problems import Problem
 from longthought.thoughts.procedural import WORDS, search_of
+from longthought.thoughts.prompts import Prompt
 
 NATURAL, MINIATURE = "natural", "miniature"
 STYLES = (NATURAL, MINIATURE)
 BOX = "\\boxed"
 
-POLICY_PROMPTS = {
-    "en": "{problem}\n\nThink aloud, one short step per paragraph, with a blank line between steps. "
+POLICY = Prompt(
+    "{problem}\n\nThink aloud, one short step per paragraph, with a blank line between steps. "
     "Put your final answer within \\boxed{}.",
-    "zh": "{problem}\n\n请一步一步地思考，每一步写成一小段，段落之间空一行。最后把答案写在 \\boxed{} 中。",
-}
+    "{problem}\n\n请一步一步地思考，每一步写成一小段，段落之间空一行。最后把答案写在 \\boxed{} 中。",
+)
+BARE = Prompt("{problem}", "{problem}")
 
 
 @dataclass(frozen=True)
@@ -139,22 +141,21 @@ def form_of(style: str, problem: Problem) -> Form:
     return Form(" ", f"{search_of(problem).unknown}=", WORDS[problem.language])
 
 
-def policy_prompt(style: str, problem: Problem) -> str:
+def policy_wording(style: str) -> Prompt:
     """What a policy is asked: the bare problem in miniature, as the students were trained."""
-    if style == MINIATURE:
-        return problem.text
-    return filled_in(in_language(POLICY_PROMPTS, problem), {"problem": problem.text})
+    return BARE if style == MINIATURE else POLICY
 
 
-def in_language(texts: dict[str, str], problem: Problem) -> str:
+def worded(prompt: Prompt, problem: Problem, **fields: str) -> str:
+    """The prompt about a problem with more places filled, all in one pass: what a model wrote is only text."""
+    given = {"problem": problem.text, **fields}
+    places = re.compile("|".join(re.escape("{" + name + "}") for name in given))
+    return places.sub(lambda place: given[place[0][1:-1]], in_language({"en": prompt.en, "zh": prompt.zh}, problem))
+
+
+def in_language(texts: Mapping[str, str], problem: Problem) -> str:
     """The text in the problem's language, or in English where there is none."""
     return texts.get(problem.language, texts["en"])
-
-
-def filled_in(template: str, fields: Mapping[str, str]) -> str:
-    """The template with each {name} filled, in one pass: what a model wrote is never searched for places to fill."""
-    places = re.compile("|".join(re.escape("{" + name + "}") for name in fields))
-    return places.sub(lambda match: fields[match[0][1:-1]], template)
 
 
 def answered(step: str) -> bool:
