@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import sys
 
-from longthought.cli import data, measuring, running, thinking
+from longthought.cli import cleaning, data, measuring, running, thinking
 from longthought.cli.base import app
 from longthought.errors import UserError
 
 # Importing a module registers its commands, in this order of the help.
-MODULES = (running, measuring, data, thinking)
+MODULES = (running, measuring, data, cleaning, thinking)
 
 
 @app.command()

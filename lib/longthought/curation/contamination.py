@@ -7,10 +7,12 @@ Each text passes stages, and the first that finds it says so:
   benchmark problem from its neighbours. Runs that several benchmark problems share are boilerplate and do not count. A
   problem too short to have a run is looked for whole, among texts with the same numbers that are not much longer;
 - `fuzzy`: a reworded copy; the tokens agree (rapidfuzz's indel similarity, in order or sorted), and the numbers do;
-- `multilingual`: the same formulas, numbers and names of variables, enough of them, whatever the words around them;
+- `multilingual`: the same formulas, numbers and names of variables, enough of them, whatever the words around them; or
+  a fuzzy match between a text in Chinese characters and one without;
 - `embedding`: with a model of the user's choice, the cosine of mean-pooled embeddings;
 - `template`: the same words with other numbers. A renumbered copy is another problem, so it is reported, and removed
-  only on demand: problems of one family are templates of each other.
+  only on demand: problems of one family are templates of each other. The same numbers in another order count as
+  reworded.
 
 Nothing is compared pair by pair. Inverted indices of the benchmarks, as sparse matrices, propose the pairs, so that the
 work grows with the number of training texts alone. Checking by n-grams of words goes back to Brown et al. (2020),
@@ -360,7 +362,8 @@ class Benchmarks:
     def _check_block(self, texts: list[str], first_row: int) -> list[list[Finding]]:
         tokens, compact = similarity.scanned(texts)
         exact = {row: at for row, spelt in enumerate(compact) if (at := self._exact.get(spelt, -1)) >= 0}
-        pairs = self._pairs(texts, tokens)
+        chinese = _chinese(texts)
+        pairs = self._pairs(texts, tokens, chinese)
         best: dict[int, tuple[int, float, int]] = {row: (0, -1.0, at) for row, at in exact.items()}
         for (row, at), shares in pairs.items():
             if row in exact:
@@ -368,13 +371,17 @@ class Benchmarks:
             verdict = self._verdict(tokens.of(row), self._tokens.of(at), shares)
             if verdict:
                 stage, score = verdict
+                if stage == "fuzzy" and chinese[row] != self._chinese[at]:
+                    stage = "multilingual"
                 ranked = (STAGES.index(stage), -score, at)
                 best[row] = min(best.get(row, ranked), ranked)
         if self._embed:
             self._by_embedding(texts, best)
         return [self._findings(first_row + row, text, best.get(row)) for row, text in enumerate(texts)]
 
-    def _pairs(self, texts: list[str], tokens: Tokens) -> dict[tuple[int, int], dict[str, float]]:
+    def _pairs(
+        self, texts: list[str], tokens: Tokens, chinese: npt.NDArray[np.bool_]
+    ) -> dict[tuple[int, int], dict[str, float]]:
         """The pairs of text and problem worth a closer look, with what the indices say of them."""
         pairs: dict[tuple[int, int], dict[str, float]] = {}
 
@@ -390,7 +397,7 @@ class Benchmarks:
         items, bits = _skeletons(texts)
         shared = self._skeletons(items).tocoo()
         own = np.bincount(np.repeat(np.arange(len(texts)), np.diff(items.starts)), bits, len(texts))
-        across = _chinese(texts)[shared.row] != self._chinese[shared.col]
+        across = chinese[shared.row] != self._chinese[shared.col]
         enough = shared.data >= np.where(across, _LEAST_BITS_ACROSS_SCRIPTS, _LEAST_BITS)
         shared.data = np.where(enough, shared.data / (own[shared.row] + self._bits[shared.col] - shared.data), 0.0)
         propose("skeleton", shared, min(_WORTH_SKELETON, self.limits.skeleton))
