@@ -169,7 +169,7 @@ def test_without_an_accepted_thought_there_is_no_cost_and_without_spread_no_inte
     assert str(none.per["calls"]) == "none accepted" == str(none.reflection)
     assert none.accepted.low == 0 and none.accepted.high > 0.4
     every = costs([candidate(str(i), str(i), True) for i in range(4)], calls)
-    assert str(every.per["calls"]) == "1.0, too alike for an interval over 4 problems"
+    assert str(every.per["calls"]) == "1, too alike for an interval over 4 problems"
     assert every.accepted.high == 1 and every.accepted.low < 0.6
     one = costs([candidate(str(i), str(i), i == 0) for i in range(4)], calls)
     assert "no bound" in str(one.per["calls"]) and one.per["calls"].value == 4

@@ -89,9 +89,10 @@ def think(
     and cost), train.jsonl (prompt and completion of the accepted ones) and card.json. Problems are done in chunks, each
     stored at once: after a crash or Ctrl-C the same command goes on where it stood, and a larger --limit adds to it.
 
-    Prompts of distil: reflect, check, ways (one after the other by default), or miniature, the bare problem, for the
-    book's own students. Prompts of reformat: finer, or miniature. Options of engines are, among others, concurrency,
-    retries and timeout (openai), tensor_parallel and max_model_len (vllm), batch_size (a teacher in this process).
+    Prompts of distil: reflect, check and ways (one after the other by default), plain for a teacher that reflects
+    unasked, or miniature, the bare problem, for the book's own students. Prompts of reformat: finer, or miniature.
+    Options of engines are, among others, concurrency, retries and timeout (openai), tensor_parallel and max_model_len
+    (vllm), batch_size (a teacher in this process).
 
     [bold]Examples[/bold]
 
@@ -114,6 +115,8 @@ def think(
         "samples": samples, "max_tokens": max_tokens, "temperature": temperature, "select": select, "keep": keep,
         "retries": retries, "seed": seed, "prompts": prompts,
     }  # fmt: skip
+    # Named by the environment, the server is part of what may not change as well.
+    base_url = base_url or os.environ.get("OPENAI_BASE_URL", "")
     asked = {
         "base_url": base_url, "max_cost": max_cost, "price_in": price_in, "price_out": price_out, "device": device,
         "dtype": dtype, "cache": out / "paid",
@@ -187,11 +190,11 @@ def _show(
     from longthought.thoughts.record import spent
     from longthought.thoughts.sets import MEASURES, cost_cells, costs, number, rejections
 
+    found, total = costs(thoughts, calls), spent(calls.values())
     table = Table(title=Text(f"{method}: {done['done']} problems, {done['new']} of them now"), title_justify="left")
     table.add_column("what")
     table.add_column("how many, or how much", overflow="fold")
-    total = spent(calls.values())
-    cells = cost_cells(costs(thoughts, calls))
+    cells = cost_cells(found)
     for name in ("accepted of candidates", "problems with a thought"):
         table.add_row(name, cells.pop(name))
     for reason, count in rejections(thoughts).items():
@@ -202,13 +205,12 @@ def _show(
         value = measure(total)
         if value is not None:
             table.add_row(f"{name} in all", number(value))
-    for name, cell in cells.items():
-        table.add_row(name, Text(cell))
+    for name, cell in cells.items() if found.accepted.k else ():
+        table.add_row(name, cell)
     terminal = console()
     terminal.print(table)
-    accepted = sum(t.accepted for t in thoughts)
     terminal.print(
-        f"{out}/train.jsonl holds {accepted} pairs of prompt and completion. Nobody has compared these problems with "
-        "your benchmarks yet: longthought decontaminate does.",
+        f"{out}/train.jsonl holds {found.accepted.k} pairs of prompt and completion; whether a benchmark holds their "
+        "problems, longthought decontaminate says.",
         markup=False, highlight=False, soft_wrap=True,
     )  # fmt: skip

@@ -21,7 +21,6 @@ from longthought.thoughts.reflection import reflection, words
 
 SELECTIONS = ("shortest", "longest", "reflective", "diverse", "random")
 SHINGLE = 3
-_NATURAL = tuple(name for name in prompts.DISTIL if name != "miniature")
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class DistilOptions:
     seed: int = 0
     select: str = "reflective"
     keep: int = 1
-    prompts: tuple[str, ...] = _NATURAL
+    prompts: tuple[str, ...] = prompts.REFLECTIVE
 
     def __post_init__(self) -> None:
         if self.select not in SELECTIONS:

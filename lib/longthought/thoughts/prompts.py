@@ -60,8 +60,14 @@ DISTIL = {
         "请先说出两种不同的解法，比较哪一种更好、为什么，然后按它来做。如果走不通，就承认走不通，说说从中学到了什么，再换另一种解法。"
         "可能的话，比较两种解法的结果。最后把答案写在 \\boxed{} 中。",
     ),
+    # For teachers that reflect unasked, and for those too small to follow more than one wish.
+    "plain": Prompt(
+        "{problem}\n\nReason step by step, and put your final answer within \\boxed{}.",
+        "{problem}\n\n请一步一步地推理，并把最后的答案写在 \\boxed{} 中。",
+    ),
     "miniature": Prompt("{problem}", "{problem}"),
 }
+REFLECTIVE = ("reflect", "check", "ways")
 
 # After Fan et al. (2024), whose reformatted solutions the report uses in phase 1 (section 2).
 REFORMAT = {

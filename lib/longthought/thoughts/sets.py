@@ -313,8 +313,8 @@ def _ratios(values: np.ndarray, accepted: np.ndarray, seed: int = 0) -> list[Rat
 
 
 def number(x: float) -> str:
-    """A cost with as many digits as matter: 12,345; 12.3; 0.0123."""
-    return f"{x:,.0f}" if x >= 100 else f"{x:.1f}" if x >= 1 or x == 0 else f"{x:.2g}"
+    """A cost with as many digits as matter: 12,345; 12.3; 12; 0.012."""
+    return f"{x:,.0f}" if x >= 100 or x == round(x) else f"{x:.1f}" if x >= 1 else f"{x:.2g}"
 
 
 def cost_cells(found: Costs) -> dict[str, str]:
