@@ -1,31 +1,42 @@
-"""An engine for tests that says what it is told to, in order, and remembers what it was asked."""
+"""An engine whose answers a test writes: a function of prompt, begun answer and number of the sample."""
 
-from longthought.engines import Completion
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from longthought.engines import Completion, Sampling
 
 
 class Scripted:
-    """Answers from a list, or from a function of the prompt; counts words as tokens. "✂" at the end cuts an answer."""
+    """Answers with `script(prompt, prefix, sample)`, cut at stop texts and at the limit, a token per word."""
 
     tokenizer_name = "words"
 
-    def __init__(self, script, name="scripted"):
+    def __init__(self, script: Callable[[str, str, int], str], name: str = "scripted") -> None:
+        self.script = script
         self.name = name
-        self.asked = []
-        lines = None if callable(script) else iter(script)
-        self._script = script if lines is None else lambda _prompt: next(lines)
+        self.requests: list[Sampling] = []
 
-    def generate(self, prompts, sampling, progress=None, prefixes=None):
+    def generate(
+        self,
+        prompts: Sequence[str],
+        sampling: Sampling,
+        progress: Callable[[int, int], None] | None = None,
+        prefixes: Sequence[Sequence[str]] | None = None,
+    ) -> list[list[Completion]]:
+        self.requests.append(sampling)
         answers = []
-        for i, prompt in enumerate(prompts):
-            row = []
-            for j in range(sampling.samples):
-                prefix = prefixes[i][j] if prefixes else ""
-                self.asked.append((prompt, prefix, sampling))
-                text = self._script(prompt)
-                cut, text = text.endswith("✂"), text.removesuffix("✂")
-                finish = "length" if cut else "stop"
-                row.append(Completion(text, len(text.split()) + 1, finish, len(prompt.split()), cost=0.01))
-            answers.append(row)
-        if progress:
-            progress(len(prompts) * sampling.samples, len(prompts) * sampling.samples)
+        for at, prompt in enumerate(prompts):
+            begun = prefixes[at] if prefixes else [""] * sampling.samples
+            assert len(begun) == sampling.samples
+            answers.append([self._one(prompt, prefix, i, sampling) for i, prefix in enumerate(begun)])
         return answers
+
+    def _one(self, prompt: str, prefix: str, sample: int, sampling: Sampling) -> Completion:
+        text = self.script(prompt, prefix, sample)
+        ends = [at for at in (text.find(stop) for stop in sampling.stop) if at >= 0]
+        text = text[: min(ends)] if ends else text
+        words = text.split(" ")
+        if len(words) > sampling.max_tokens:
+            return Completion(" ".join(words[: sampling.max_tokens]), sampling.max_tokens, "length")
+        return Completion(text, max(1, len(words)), "stop")
