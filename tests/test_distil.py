@@ -18,7 +18,7 @@ from longthought.thoughts.procedural import WORDS, Teacher
 from longthought.thoughts.record import Trace
 from longthought.thoughts.reflection import words
 from longthought.thoughts.rule_based import RuleBasedEngine
-from scripted import Scripted
+from told_engine import Told
 
 PROBLEMS = generate(80, "train", families=FAMILIES, difficulties=DIFFICULTIES)
 TWO = Problem("two", "What is 1+1?", "2")
@@ -26,7 +26,7 @@ MINI = DistilOptions(max_tokens=2000, prompts=("miniature",))
 
 
 def from_script(lines, problem=TWO, **options):
-    engine = Scripted(lines)
+    engine = Told(lines)
     chosen = DistilOptions(**({"samples": len(lines), "prompts": ("miniature",), "temperature": 1.0} | options))
     trace = Trace()
     return distil([problem], engine, chosen, trace), trace, engine
@@ -299,6 +299,13 @@ def test_impossible_options_are_refused(options, said):
 
 def test_greedy_with_one_sample_per_prompt_is_possible():
     assert len(from_script(["\\boxed{2}"] * 3, prompts=("reflect", "check", "ways"), temperature=0.0)[0]) == 3
+
+
+def test_reflection_is_counted_in_the_language_of_the_thought():
+    line = "我们先算第一步。等等，这里算错了，让我重新检查一遍。所以 \\boxed{2}"
+    assert reflected(from_script([line])[0][0]) > 0
+    quoted = replace(TWO, text="Wait, that is wrong, said Ann. What is 1+1?")
+    assert reflected(from_script(["Wait, that is wrong, said Ann. So \\boxed{2}"], problem=quoted)[0][0]) == 0
 
 
 def test_thoughts_of_a_reflective_teacher_hold_marks():

@@ -10,7 +10,7 @@ from longthought.engines import Sampling
 from longthought.errors import UserError
 from longthought.problems import Problem
 from longthought.thoughts.record import Call, Thought, Trace, read, spent, write
-from scripted import Scripted
+from told_engine import Told
 
 PROBLEM = Problem("p", "What is 1+1?", "2", numbers={"a": 1})
 
@@ -72,7 +72,7 @@ def test_the_sum_of_calls_has_a_price_only_when_all_have():
 
 def test_every_answer_is_a_call_of_its_own_even_when_equal():
     trace = Trace()
-    engine = Scripted(lambda _: "the same")
+    engine = Told(lambda _: "the same")
     rows = trace.ask(engine, "critic", ["a", "a"], Sampling(9, temperature=1, samples=2))
     rows += trace.ask(engine, "critic", ["a"], Sampling(9, temperature=1, samples=1), prefixes=[["begun"]])
     assert [len(row) for row in rows] == [2, 2, 1] and len(trace.calls) == 5
@@ -88,6 +88,6 @@ def test_every_answer_is_a_call_of_its_own_even_when_equal():
 def test_the_time_of_a_batch_is_shared_by_output_tokens(monkeypatch):
     clock = iter([10.0, 16.0])
     monkeypatch.setattr("longthought.thoughts.record.time.monotonic", lambda: next(clock))
-    row = Trace().ask(Scripted(["one", "one two three"]), "teacher", ["a", "b"], Sampling(9))
+    row = Trace().ask(Told(["one", "one two three"]), "teacher", ["a", "b"], Sampling(9))
     assert [c[0].seconds for c in row] == [pytest.approx(2.0), pytest.approx(4.0)]
     assert sum(c[0].output_tokens for c in row) == 6

@@ -14,7 +14,7 @@ from longthought.thoughts.record import Trace
 from longthought.thoughts.reflection import words
 from longthought.thoughts.reformat import ReformatOptions, original, reformat
 from longthought.thoughts.rule_based import RuleBasedEngine
-from scripted import Scripted
+from told_engine import Told
 
 HALF = Problem("half", "What is one divided by two?", "\\frac{1}{2}", solution="We divide: $\\boxed{\\dfrac{1}{2}}$.")
 ZH = replace(HALF, id="zh", text="一除以二等于多少？", language="zh", solution="相除得 $\\boxed{\\frac{1}{2}}$。")
@@ -23,7 +23,7 @@ GOOD_ZH = "首先把一写在二的上面，得到一个分数。然后可以看
 
 
 def once(text, problem=HALF):
-    return reformat([problem], Scripted([text]), ReformatOptions(retries=0), Trace())[0]
+    return reformat([problem], Told([text]), ReformatOptions(retries=0), Trace())[0]
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,17 @@ def test_each_check_rejects_what_it_names(text, reason):
     assert (found.reason, found.accepted) == (reason, reason == "passed all checks")
 
 
+def test_a_matrix_may_be_spaced_otherwise():
+    rows = "\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}"
+    problem = replace(HALF, gold=rows, solution=f"So $\\boxed{{{rows}}}$.")
+    spaced = rows.replace(" \\\\ ", "\\\\")
+    assert once(f"We write both entries in a column.\n\nSo $\\boxed{{{spaced}}}$.", problem).accepted
+    other = rows.replace(" \\\\ ", " & ")
+    assert not once(f"We write both entries in a row.\n\nSo $\\boxed{{{other}}}$.", problem).accepted
+
+
 def test_a_chinese_solution_is_asked_for_and_wanted_in_chinese():
-    engine = Scripted([GOOD_ZH])
+    engine = Told([GOOD_ZH])
     assert reformat([ZH], engine, ReformatOptions(), Trace())[0].accepted
     prompt = engine.asked[0][0]
     assert prompt == prompts.REFORMAT["finer"].zh.replace("{problem}", ZH.text).replace("{solution}", ZH.solution)
@@ -66,7 +75,7 @@ def test_a_thinking_block_is_spent_but_not_taught():
 
 
 def test_what_fails_is_asked_again_with_another_seed_until_it_passes():
-    engine = Scripted(["no box", GOOD + "✂", GOOD, "never asked"])
+    engine = Told(["no box", GOOD + "✂", GOOD, "never asked"])
     trace = Trace()
     thoughts = reformat([HALF], engine, ReformatOptions(retries=5, seed=10), trace)
     assert [t.reason for t in thoughts] == ["no answer", "truncated", "passed all checks at try 3"]
@@ -80,7 +89,7 @@ def test_what_never_passes_is_given_up_and_the_others_are_not_asked_again():
         return GOOD if "divided by two" in prompt else "I do not know"
 
     stubborn = replace(HALF, id="stubborn", text="What is one by 2?")
-    engine, seen = Scripted(say), []
+    engine, seen = Told(say), []
     thoughts = reformat(
         [stubborn, HALF, replace(HALF, id="again")],
         engine,
@@ -95,7 +104,7 @@ def test_what_never_passes_is_given_up_and_the_others_are_not_asked_again():
 
 
 def test_the_prompts_take_turns():
-    engine = Scripted(["x", "y", "z"])
+    engine = Told(["x", "y", "z"])
     options = ReformatOptions(retries=2, prompts=("finer", "miniature"))
     thoughts = reformat([HALF], engine, options, Trace())
     assert [t.details["prompt"] for t in thoughts] == ["finer", "miniature", "finer"]
@@ -140,7 +149,7 @@ def test_a_begun_solution_is_gone_on_with():
 def test_problems_without_solutions_are_counted_and_named():
     bare = [replace(HALF, id=str(i), solution=" ") for i in range(2)]
     with pytest.raises(UserError, match="2 of 3 problems have no solution to rewrite, the first is '0'"):
-        reformat([HALF, *bare], Scripted([]), ReformatOptions(), Trace())
+        reformat([HALF, *bare], Told([]), ReformatOptions(), Trace())
 
 
 @pytest.mark.parametrize(

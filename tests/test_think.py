@@ -26,7 +26,7 @@ from longthought.thoughts.record import Call, Thought
 from longthought.thoughts.reformat import ReformatOptions
 from longthought.thoughts.sets import ThoughtSet, cost_figure, cost_table, costs, read_set, training_examples
 from longthought.training import Example, Stage, Start
-from scripted import Scripted
+from told_engine import Told
 
 TRAIN = tuple(generate(40, "train", difficulties=["easy"]))
 MINI = DistilOptions(max_tokens=400, samples=3, prompts=("miniature",), select="shortest")
@@ -233,7 +233,7 @@ def files(folder):
 
 
 def test_a_job_writes_what_it_made_in_the_order_of_the_file(tmp_path):
-    engine = Scripted(right)
+    engine = Told(right)
     thoughts, calls, done = run_job(job(tmp_path), lambda: {"teacher": engine})
     assert done == {"done": 10, "new": 10} and len(calls) == 10
     assert [t.problem.id for t in thoughts] == [p.id for p in FILE]
@@ -245,9 +245,9 @@ def test_a_job_writes_what_it_made_in_the_order_of_the_file(tmp_path):
 
 
 def test_what_is_done_is_not_asked_again_and_a_larger_limit_adds_to_it(tmp_path):
-    first = Scripted(right)
+    first = Told(right)
     run_job(job(tmp_path, limit=4), lambda: {"teacher": first})
-    second = Scripted(right)
+    second = Told(right)
     thoughts, _, done = run_job(job(tmp_path, limit=8), lambda: {"teacher": second})
     assert [p for p, _, _ in first.asked] == [p.text for p in FILE[:4]]
     assert [p for p, _, _ in second.asked] == [p.text for p in FILE[4:8]]
@@ -263,7 +263,7 @@ def test_what_is_done_is_not_asked_again_and_a_larger_limit_adds_to_it(tmp_path)
 
 def test_equal_problems_in_different_parts_keep_their_calls_apart(tmp_path):
     twins = [replace(FILE[0], id=str(i)) for i in range(6)]
-    _, calls, _ = run_job(job(tmp_path, twins, chunk=1), lambda: {"teacher": Scripted(right)})
+    _, calls, _ = run_job(job(tmp_path, twins, chunk=1), lambda: {"teacher": Told(right)})
     assert len(calls) == 6
 
 
@@ -274,10 +274,10 @@ def test_an_error_keeps_what_was_done_and_says_so(tmp_path):
         return right(prompt)
 
     with pytest.raises(UserError, match=r"cap of 1 USD \(6 of 10 problems are done and kept in .*goes on"):
-        run_job(job(tmp_path), lambda: {"teacher": Scripted(breaks)})
+        run_job(job(tmp_path), lambda: {"teacher": Told(breaks)})
     assert len(record.read(tmp_path)[0]) == 6
     assert len((tmp_path / "train.jsonl").read_text().splitlines()) == 5
-    engine = Scripted(right)
+    engine = Told(right)
     assert len(run_job(job(tmp_path), lambda: {"teacher": engine})[0]) == 10 and len(engine.asked) == 4
 
 
@@ -293,10 +293,10 @@ def test_an_error_keeps_what_was_done_and_says_so(tmp_path):
     ],
 )
 def test_one_folder_holds_one_way_of_asking(change, said, tmp_path):
-    run_job(job(tmp_path, limit=3), lambda: {"teacher": Scripted(right)})
+    run_job(job(tmp_path, limit=3), lambda: {"teacher": Told(right)})
     before = files(tmp_path)
     with pytest.raises(UserError, match=said):
-        run_job(job(tmp_path, **change), lambda: {"teacher": Scripted(right)})
+        run_job(job(tmp_path, **change), lambda: {"teacher": Told(right)})
     assert files(tmp_path) == before
 
 
@@ -312,23 +312,23 @@ def test_a_teacher_that_cannot_be_opened_leaves_nothing_and_commits_to_nothing(t
         raise UserError("no such model on the server")
 
     with pytest.raises(UserError, match="0 of 10"):
-        run_job(job(tmp_path / "new", engines={"teacher": "typo"}), lambda: {"teacher": Scripted(breaks)})
-    assert len(run_job(job(tmp_path / "new"), lambda: {"teacher": Scripted(right)})[0]) == 10
+        run_job(job(tmp_path / "new", engines={"teacher": "typo"}), lambda: {"teacher": Told(breaks)})
+    assert len(run_job(job(tmp_path / "new"), lambda: {"teacher": Told(right)})[0]) == 10
 
 
 def test_a_folder_that_cannot_be_one_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="is a file"):
-        run_job(job(tmp_path / "file"), lambda: {"teacher": Scripted(right)})
+        run_job(job(tmp_path / "file"), lambda: {"teacher": Told(right)})
     with pytest.raises(UserError, match="cannot be written to"):
-        run_job(job(tmp_path / "file" / "below"), lambda: {"teacher": Scripted(right)})
+        run_job(job(tmp_path / "file" / "below"), lambda: {"teacher": Told(right)})
 
 
 CHILD = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from scripted import Scripted
+from told_engine import Told
 from test_think import FILE, job, right
 from longthought.thoughts.making import run_job
 
@@ -338,7 +338,7 @@ def say(prompt):
     time.sleep(0.05 if int(prompt.split()[2]) < 5 else 60)
     return right(prompt)
 
-run_job(job(Path({out!r}), chunk=2), lambda: {{"teacher": Scripted(say)}})
+run_job(job(Path({out!r}), chunk=2), lambda: {{"teacher": Told(say)}})
 """
 
 
@@ -352,12 +352,12 @@ def test_a_killed_job_goes_on_where_it_stood_and_two_do_not_mix(tmp_path):
             assert child.poll() is None and time.monotonic() < deadline
             time.sleep(0.05)
         with pytest.raises(UserError, match="another process is making thoughts"):
-            run_job(job(out, chunk=2), lambda: {"teacher": Scripted(right)})
+            run_job(job(out, chunk=2), lambda: {"teacher": Told(right)})
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
     assert not (out / "thoughts.jsonl").exists()
-    engine = Scripted(right)
+    engine = Told(right)
     thoughts, calls, done = run_job(job(out, chunk=2), lambda: {"teacher": engine})
     # The parts of two were stored up to problem 3; 4 was asked and lost with the process, 5 was under way.
     assert [p for p, _, _ in engine.asked] == [p.text for p in FILE[4:]]

@@ -142,8 +142,9 @@ def _choose(thoughts: Sequence[Thought], options: DistilOptions) -> list[int]:
 
 
 def reflected(thought: Thought) -> float:
-    """Marks of reflection per 100 words of a thought, those quoted from the problem left out."""
-    return reflection(thought.text, thought.problem.language, thought.problem.text).score
+    """Marks of reflection per 100 words of a thought, in the language that it is written in."""
+    language = prompts.language_of(thought.text) or thought.problem.language
+    return reflection(thought.text, language, thought.problem.text).score
 
 
 def _spread(texts: Sequence[str], count: int) -> list[int]:

@@ -23,8 +23,8 @@ from longthought.thoughts.record import Thought, Trace
 from longthought.thoughts.reflection import words
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![A-Za-z])")
-# Spacing and size of LaTeX that change no formula.
-_COSMETIC = re.compile(r"\\(?:left|right|displaystyle|quad)(?![A-Za-z])|\\[,;:! ]|[\s$]|(?<=\\)[dt](?=frac)")
+# Spacing and size of LaTeX that change no formula; a row break, which begins like spacing, is kept.
+_COSMETIC = re.compile(r"(\\\\)|\\(?:left|right|displaystyle|quad)(?![A-Za-z])|\\[,;:! ]|[\s$]|(?<=\\)[dt](?=frac)")
 
 
 @dataclass(frozen=True)
@@ -132,4 +132,4 @@ def complaint(problem: Problem, rewritten: Thought) -> str:
 
 
 def _plain(formula: str) -> str:
-    return _COSMETIC.sub("", formula)
+    return _COSMETIC.sub(r"\1", formula)
