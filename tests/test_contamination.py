@@ -104,13 +104,14 @@ def test_what_several_benchmark_problems_share_accuses_nobody():
 
 
 def naive_coverage(problems, text, size):
-    """The share of a problem's own runs that the text holds, by sets of tuples."""
+    """The share of a problem's own runs, of four at least where it has four at all, that the text holds."""
     runs = [{tuple(t[i : i + size]) for i in range(len(t) - size + 1)} for t in map(similarity.tokens, problems)]
     counts = Counter(run for own in runs for run in own)
     tokens = similarity.tokens(text)
     held = {tuple(tokens[i : i + size]) for i in range(len(tokens) - size + 1)}
     own = [{run for run in one if counts[run] == 1} for one in runs]
-    return [len(one & held) / len(one) if one else 0.0 for one in own]
+    least = [min(4, len(one)) for one in runs]
+    return [len(one & held) / max(len(one), few, 1) for one, few in zip(own, least, strict=True)]
 
 
 @settings(max_examples=50, deadline=None)

@@ -70,7 +70,8 @@ class Limits:
 _WORTH_SHINGLES = 0.15
 _WORTH_SKELETON = 0.6
 _LONGER = 3  # times the problem: a text in which a whole short problem may still be a copy
-_UNVOUCHED = 0.1
+_UNVOUCHED = 0.1  # more of similarity that is wanted of texts with hardly a number
+_FEWEST_RUNS = 4
 _LEAST_WORDS = 5  # of a template
 # Of a skeleton: formulas alone have to tell more where the words could have told as well.
 _LEAST_BITS = 12.0
@@ -315,13 +316,14 @@ class Benchmarks:
         count, size = len(self._texts), self.limits.ngram
         self._tokens = similarity.hashed(self._texts)
         runs = similarity.ngrams(self._tokens, size)
-        weights = np.zeros(len(runs.ids))
         names, inverse = np.unique(runs.ids, return_inverse=True)
         rows = np.repeat(np.arange(count), np.diff(runs.starts))
         pairs = np.unique(np.stack([inverse, rows]), axis=1)
         shared = np.bincount(pairs[0], minlength=len(names))
         own = np.bincount(pairs[1][shared[pairs[0]] == 1], minlength=count)
-        weights = np.where(shared[inverse] == 1, 1 / np.maximum(own[rows], 1), 0.0)
+        # One run is no evidence where a problem has lost most of its runs as boilerplate.
+        own = np.maximum(own, np.minimum(np.bincount(pairs[1], minlength=count), _FEWEST_RUNS))
+        weights = np.where(shared[inverse] == 1, 1 / np.maximum(own, 1)[rows], 0.0)
         chosen = weights > 0
         starts = np.concatenate([[0], np.cumsum(chosen)])[runs.starts]
         self._ngrams = _Overlap(Tokens(runs.ids[chosen], starts), weights[chosen], count)
