@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import Scripted
 
 from longthought.errors import UserError
 from longthought.grading import grade
@@ -19,6 +18,7 @@ from longthought.thoughts.debate import DebateOptions, debate, parse_critic, pro
 from longthought.thoughts.procedural import Teacher, long_thought, vocabulary
 from longthought.thoughts.record import Trace, spent
 from longthought.thoughts.steps import MINIATURE, NATURAL, Turn, form_of
+from scripted import Scripted
 
 TINY = DebateOptions(style=MINIATURE, turns=40, tokens=400, step_tokens=30, critic_tokens=2, temperature=1.0)
 SUM = Problem("sum", "What is 2 + 3?", "5")
