@@ -423,6 +423,28 @@ def test_the_command_killed_in_the_middle_loses_only_what_was_under_way(tiny, pr
     assert len(record.read(out)[0]) == 640
 
 
+def test_a_cap_on_money_stops_the_command_and_a_higher_one_goes_on(small_url, tmp_path):
+    file, out = tmp_path / "problems.jsonl", tmp_path / "out"
+    rows = [{"problem": f"What is {i} plus 1?", "answer": str(i + 1)} for i in range(6)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    key = "sk-thisisnotakeybutlookslikeone"
+    environment = os.environ | {"OPENAI_API_KEY": key}
+    arguments = ["distil", file, out, "--teacher", "openai:smollm2-135m", "--base-url", small_url, "--samples", 1]
+    arguments += ["--max-tokens", 12, "--prompts", "plain", "--chunk", 1, "--price-in", 1, "--price-out", 2]
+    stopped = call(*arguments, "--max-cost", 0.0006, env=environment)
+    assert stopped.returncode == 2 and "raise max_cost" in stopped.stderr and stopped.stderr.count("\n") == 1
+    thoughts, calls = record.read(out)
+    assert 0 < len(thoughts) < 6
+    assert 0 < sum(c.cost for c in calls.values()) <= 0.0006
+    done = call(*arguments, "--max-cost", 1, env=environment)
+    assert done.returncode == 0 and f"6 problems, {6 - len(thoughts)} of them now" in done.stdout
+    after, priced = record.read(out)
+    assert after[: len(thoughts)] == thoughts and len(after) == 6
+    for found in priced.values():
+        assert found.cost == pytest.approx((found.prompt_tokens + 2 * found.output_tokens) / 1e6)
+    assert not [f for f in tmp_path.rglob("*") if f.is_file() and key.encode() in f.read_bytes()]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
