@@ -29,8 +29,10 @@ MOST_BYTES = 16_000_000  # of one line
 MOST_CHARACTERS = 50_000  # of one problem
 FIELDS = ("source", "problem", "solution", "level", "answer")
 _KEPT_TEXT = 2_000
+_STEP = 1 << 16
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_NEXT_ITEM = re.compile(r"\}\s*,\s*(?=\{)")
+_NEXT_ITEM = re.compile(r",\s*(?=\{)")
+_END = re.compile(r"\]?\s*\Z")
 _SPACE = re.compile(r"[\s,]*")
 
 
@@ -134,11 +136,18 @@ def _with(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
 
 def _blocks(stream: IO[bytes], stops: list[str]) -> Iterator[bytes]:
     """The stream in blocks; why it breaks off, if it does, is put into `stops`."""
+    parts: list[bytes] = []
     try:
-        while block := stream.read(CHUNK_BYTES):
-            yield block
+        # Small steps, since a reader of compressed data that breaks off keeps the step in which it does.
+        while part := stream.read(_STEP):
+            parts.append(part)
+            if len(parts) * _STEP >= CHUNK_BYTES:
+                yield b"".join(parts)
+                parts = []
     except (OSError, EOFError, zlib.error) as error:
         stops.append(f"the file breaks off here ({error})")
+    if parts:
+        yield b"".join(parts)
 
 
 def _lines(blocks: Iterable[bytes]) -> Iterator[Chunk]:
@@ -183,16 +192,14 @@ def _items(blocks: Iterable[bytes]) -> Iterator[Chunk]:
         at = _SPACE.match(text, at).end()  # type: ignore[union-attr]
         left = len(text) - at
         try:
-            if not left or text[at] == "]":
+            if not left:
                 raise json.JSONDecodeError("", text, at)
             _, end = decode(text, at)
-            if end == len(text) and not ended:  # a number may go on in the next block
+            if end == len(text) and not ended and text[at] != "{":  # a number may go on in the next block
                 raise json.JSONDecodeError("", text, at)
             lines.append(text[at:end].replace("\n", " ").replace("\r", " "))
             at, number = end, number + 1
         except (ValueError, RecursionError):
-            if left and text[at] == "]":
-                break
             block = next(source, None) if left < MOST_BYTES else b""
             if block:
                 if lines or broken:
@@ -201,9 +208,10 @@ def _items(blocks: Iterable[bytes]) -> Iterator[Chunk]:
                 text, at = text[at:] + decoder.decode(block), 0
                 continue
             ended = ended or block is None
-            if not left:
-                broken.append(Broken(number, "the array is not closed"))
-                number += 1
+            if ended and _END.match(text, at):
+                if not left:
+                    broken.append(Broken(number, "the array is not closed"))
+                    number += 1
                 break
             broken.append(Broken(number, "not valid JSON", text[at : at + _KEPT_TEXT]))
             number += 1

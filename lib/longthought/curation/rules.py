@@ -71,8 +71,8 @@ class Case:
     def answer(self) -> str:
         """The labelled answer, "" without one; a box with nothing to be seen in it is none."""
         found = self.label
-        if found is None and "box" in self.solution:
-            found = extract_boxed(self.solution)
+        if found is None:
+            found = boxed(self.solution)
         found = (found or "").strip()
         if len(found) > _LONGEST_ANSWER:
             return found
@@ -85,6 +85,18 @@ class Case:
 
 
 Check = Callable[[Case], str]
+
+
+def boxed(solution: str) -> str | None:
+    """What `extract_boxed` finds, in a fraction of the time: it need not read what stands before the first box."""
+    starts = [start for start in map(solution.find, ("\\boxed", "\\fbox", "\\framebox")) if start >= 0]
+    if not starts:
+        return None
+    if "<" in solution or "◁" in solution:
+        text = solution.lower()
+        if "think" in text or "thought" in text or "reasoning" in text or "scratchpad" in text:
+            return extract_boxed(solution)
+    return extract_boxed(solution[max(0, min(starts) - 1) :])
 
 
 def language(problem: str) -> str:
@@ -233,7 +245,7 @@ _VALUE = re.compile(
 )
 _PROOF_ZH = re.compile(r"求证|试证|证明")
 _NO_PROOF_BEFORE = re.compile(r"(?:身份|学生|工作|出生|健康|资格|收入|可以|能够|可|被|曾|已|所|不能|无法|经|法)$")
-_NO_PROOF_AFTER = re.compile(r"(?:文件|书|材料|人|信|了|过|[你您](?:们)?的|上述结论|这个结论|$)")
+_NO_PROOF_AFTER = re.compile(r"(?:自己|自身|清白|[他她]|文件|书|材料|人|信|了|过|[你您](?:们)?的|上述结论|这个结论|$)")
 _METHOD_QUESTION_ZH = re.compile(r"[几多]|增加|假设|应|第[一二]步")
 _DECISION_ZH = re.compile(r"是否|能否|判断[^。]{0,60}(?:理由|真假|关系)|说明理由")
 _VALUE_ZH = re.compile(r"求(?!证)|多少|几(?!何)|计算")
@@ -252,7 +264,9 @@ def _proof(parameters: Mapping[str, Any]) -> Check:
             for found in _PROOF_ZH.finditer(text):
                 if _asks_for_proof(text, found.start(), found.end()):
                     return _quoted(found[0])
-        decided = _DECISION.search(text)
+        decided = None
+        if "whether" in text or " if " in text or "there " in text or "can " in text or "is it " in text:
+            decided = _DECISION.search(text)
         if decided and not _VALUE.search(text) and case.number[0]:
             return _quoted(decided[0].lstrip(" .;:?!,)]}$*\\\n"))
         if case.chinese and ("是否" in text or "能否" in text or "判断" in text or "理由" in text):
@@ -282,11 +296,15 @@ _MARK = re.compile(
     r"|(?:问题|第)(?P<chinese>[一二三四五])(?=问|[：:])",
     re.MULTILINE,
 )
-# The i-th mark of a row stands behind i - 1 spaces.
-_ORDINALS = (
-    " i ii iii iv v vi vii viii ix x ", " a b c d e f g h ", " 1 2 3 4 5 6 7 8 9 ", " ① ② ③ ④ ⑤ ⑥ ⑦ ⑧ ⑨ ",
-    " 一 二 三 四 五 ", " ⅰ ⅱ ⅲ ⅳ ⅴ ",
+_MARKS = (
+    ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x"), "abcdefgh", "123456789", "①②③④⑤⑥⑦⑧⑨",
+    "一二三四五", "ⅰⅱⅲⅳⅴ",
 )  # fmt: skip
+_SECOND = re.compile(
+    r"[(（]\s?(?:b|2|ii|ⅱ)\s?[)）]|②|(?:b|2|ii)[.)、．][\s$\u3400-\u9fff]|(?:part|question|problem|task)\s(?:b|2|ii)\b|二"
+)
+# Which rows of marks a mark belongs to ("i" to two), and its place there from 0.
+_PLACES = {m: [(at, row.index(m)) for at, row in enumerate(_MARKS) if m in row] for row in _MARKS for m in row}
 _ASKS = re.compile(
     r"[?？]|\b(?:find|compute|calculate|evaluate|determine|prove|show|solve|simplify|factor|estimate|verify|express|"
     r"sketch|deduce|construct|describe|what|how many|how much)\b"
@@ -304,14 +322,15 @@ _SHARED = re.compile(
 def _parts(parameters: Mapping[str, Any]) -> Check:
     def check(case: Case) -> str:
         text = case.text
-        marks: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        if not _SECOND.search(text):
+            return ""
+        marks: dict[tuple[str, int], list[tuple[int, int]]] = {}
         for found in _MARK.finditer(text):
-            style, token = str(found.lastgroup), found[str(found.lastgroup)]
-            for row in _ORDINALS:
-                at = row.find(f" {token} ")
+            style = str(found.lastgroup)
+            for row, place in _PLACES.get(found[style], ()):
                 spans = marks.setdefault((style, row), [])
-                # Only marks that count on from one are marks of parts.
-                if at >= 0 and row.count(" ", 0, at) == len(spans):
+                # Only marks that count on from the first are marks of parts.
+                if place == len(spans):
                     spans.append(found.span())
         for spans in marks.values():
             if len(spans) < 2:
