@@ -213,7 +213,7 @@ def test_a_thought_whose_problem_did_not_survive_is_rejected_and_a_rejected_one_
     good = Thought(problem, SOURCE, "60", "correct", "human", (), True)
     engine = Scripted("60 米是多少英里？", GOOD)
     (lost,) = translate_thoughts([good], engine, "zh", TranslateOptions(retries=0), Trace())
-    assert not lost.accepted and lost.reason.startswith("problem: unit of 60")
+    assert not lost.accepted and lost.reason.startswith("translation of the problem: unit changed")
     engine = Scripted("60 公里是多少英里？", GOOD)
     (kept,) = translate_thoughts(
         [replace(good, accepted=False, reason="repeats another")], engine, "zh", TranslateOptions(retries=0), Trace()

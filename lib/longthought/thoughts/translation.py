@@ -144,7 +144,7 @@ def _translated(thought: Thought, problem: Translation, text: Translation) -> Th
     told = replace(old, id=identity, text=problem.text, language=text.to, solution="")
     verdict = grade(old.gold, text.text)
     parts = (("problem", problem), ("thought", text))
-    failed = [f"{what}: {part.reasons[-1]}" for what, part in parts if not part.accepted]
+    failed = [f"translation of the {what}: {part.reasons[-1]}" for what, part in parts if not part.accepted]
     if not failed and not verdict.correct:
         failed = [f"graded {verdict.verdict} after the translation"]
     return Thought(
@@ -241,7 +241,7 @@ def complaint(source: str, translated: str, to: str) -> str:
     before, after = words(source), words(translated)
     least, most = _RATIO if before > _SHORT else _RATIO_SHORT
     if not least * before <= after <= most * max(before, 1):
-        return f"length {after:g} words for {before:g}"
+        return f"length: {after:g} words for {before:g}"
     for what, read in (("box", _boxes), ("formulas", _formulas)):
         lost, new = _difference(read(source), read(translated))
         if lost or new:
@@ -353,9 +353,9 @@ def _numbers_complaint(first: str, second: str) -> str:
         return f"numbers changed: {_told([_shown(v) for v in lost], [_shown(v) for v in new])}"
     for value, names in units.items():
         if value in other_units and names != other_units[value]:
-            return f"unit of {_shown(value)} changed"
+            return f"unit changed: of {_shown(value)}"
         if names["percent"] and not other_units.get(value, Counter())["percent"] and other_values[value]:
-            return f"unit of {_shown(value)} lost"
+            return f"unit lost: of {_shown(value)}"
     return ""
 
 
