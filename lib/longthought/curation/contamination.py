@@ -199,6 +199,7 @@ _WORDS_INSIDE = re.compile(r"\\(?:text\w*|mbox|mathrm|operatorname|begin|end)\s*
 _POINTS = re.compile(r"\b[B-HJ-Z]{1,4}\b|\b\d[\d,]*(?:\.\d+)?")
 _CHINESE = re.compile("[\u3400-\u9fff]")
 _SKELETON_CHARACTERS = 20_000
+_MOST_REPEATED = 20
 _SIGNS = frozenset("+-*/^=<>|%")
 
 
@@ -229,30 +230,35 @@ def _bits(item: str) -> float:
     return 0.25 if item in _SIGNS else 1.0
 
 
-def skeleton(text: str) -> dict[str, float]:
-    """The multiset of a text's numbers, variables, commands and signs: item and its number, to its weight in bits.
-
-    A repeated item tells less than its first occurrence: half as much.
-    """
+def skeleton(text: str) -> dict[str, int]:
+    """The multiset of a text's numbers, variables, commands and signs: item to count, at most 20."""
     counts: Counter[str] = Counter()
-    for token in similarity.tokens(_formulas(text)):
-        if token.isalpha():
-            counts.update(token if token.isascii() else "")
-        elif token[0].isdigit() or token[0] == "\\" or token in _SIGNS:
-            counts[token] += 1
-    return {
-        f"{item} {number}": _bits(item) * (0.5 if number else 1.0)
-        for item, count in counts.items()
-        for number in range(min(count, 20))
-    }
+    for token, count in Counter(similarity.spellings(_formulas(text))).items():
+        if token[0] == "#":
+            counts[token[1:]] += count
+        elif token[0] == "\\" or token in _SIGNS:
+            counts[token] += count
+        elif token.isascii() and token.isalpha():
+            for letter in token[:_MOST_REPEATED]:
+                counts[letter] += count
+    return {item: min(count, _MOST_REPEATED) for item, count in counts.items()}
 
 
 def _skeletons(texts: Sequence[str]) -> tuple[Tokens, npt.NDArray[np.float64]]:
-    """The hashed items of each text's skeleton, and their weights, both flat."""
+    """The hashed items of each text's skeleton, and their weights in bits, both flat.
+
+    The second and later ones of an item tell half as much as the first.
+    """
     found = [skeleton(text) for text in texts]
-    ids = np.fromiter((xxh3_64_intdigest(item.encode()) for one in found for item in one), np.uint64)
-    starts = np.concatenate([[0], np.cumsum([len(one) for one in found])]).astype(np.int64)
-    return Tokens(ids, starts), np.fromiter((weight for one in found for weight in one.values()), np.float64)
+    items = [item for one in found for item in one]
+    counts = np.fromiter((count for one in found for count in one.values()), np.int64, len(items))
+    hashes = np.fromiter((xxh3_64_intdigest(item.encode()) for item in items), np.uint64, len(items))
+    bits = np.fromiter(map(_bits, items), np.float64, len(items))
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    repetition = np.arange(ends[-1]) - np.repeat(ends[:-1], counts)
+    starts = ends[np.concatenate([[0], np.cumsum([len(one) for one in found])]).astype(np.int64)]
+    ids = similarity.mix(np.repeat(hashes, counts) + repetition.astype(np.uint64))
+    return Tokens(ids, starts), np.repeat(bits, counts) * np.where(repetition, 0.5, 1.0)
 
 
 class _Overlap:
