@@ -81,6 +81,12 @@ REFORMAT = {
         "请改写这个解答，让学生不用自己补任何步骤就能看懂：步骤更细，每一步说明理由，每个计算都写出来，比原来的更长。"
         "方法、公式和答案必须与原解答完全一致。整篇只用一次 \\boxed{}，放在最后一行，里面是最终答案。只写新的解答。",
     ),
+    # For teachers too small to follow many wishes.
+    "short": Prompt(
+        "Problem: {problem}\n\nSolution: {solution}\n\nRewrite this solution in more detail, step by step. Put the "
+        "final answer in \\boxed{} at the very end.",
+        "题目：{problem}\n\n解答：{solution}\n\n请一步一步地、更详细地改写这个解答，并在最后把答案写在 \\boxed{} 中。",
+    ),
     "miniature": Prompt("{problem} {solution}", "{problem} {solution}"),
 }
 
