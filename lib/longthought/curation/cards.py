@@ -192,7 +192,7 @@ def card_of(
     decontamination: Mapping[str, Any] | None = None,
     limits: Sequence[str] = (),
 ) -> DataCard:
-    """The card of the accepted thoughts among the candidates that the calls made.
+    """The card of the accepted thoughts among all candidates, rejected ones included, and of the calls behind them.
 
     `decontamination` is the summary that `decontaminate` writes. Raises UserError without a candidate.
     """
@@ -366,7 +366,7 @@ def _digest(pairs: Iterable[tuple[str, str]]) -> str:
 
 # --- Markdown that text cannot break out of ---
 
-_SPECIAL = re.compile(r"[\\`*_{}\[\]<>#|$&~^:@!%=\"']|(?<=www)\.")
+_SPECIAL = re.compile(r"[\\`*_{}\[\]<>#|$&~^@!%=\"']|(?<=www)\.|:(?=/)|^:")
 # What would begin a list.
 _LIST = re.compile(r"^(\d*)([-+.)])")
 _TICKS = re.compile(r"`+")
