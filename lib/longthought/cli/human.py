@@ -38,7 +38,7 @@ def check(
     table = Table(title="Written thoughts")
     columns = ("file", "language", "words", "steps", "wrong turns", "marks of reflection", "seconds", "verdict")
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for file in files:
         try:
             thought = read_human(file)
