@@ -14,13 +14,14 @@ from longthought.errors import UserError
 from longthought.grading import grade
 from longthought.problems import DIFFICULTIES, FAMILIES, Problem, generate
 from longthought.thoughts import miniature
-from longthought.thoughts.debate import DebateOptions, debate, parse_critic, prompt_texts
+from longthought.thoughts.debate import DebateOptions, agrees, debate, parse_critic, prompt_texts
 from longthought.thoughts.procedural import Teacher, long_thought, vocabulary
 from longthought.thoughts.record import Trace, spent
 from longthought.thoughts.steps import MINIATURE, NATURAL, Turn, form_of
 from scripted import Scripted
 
-TINY = DebateOptions(style=MINIATURE, turns=40, tokens=400, step_tokens=30, critic_tokens=2, temperature=1.0)
+TINY = DebateOptions(style=MINIATURE, turns=40, tokens=400, step_tokens=30, critic_tokens=40, temperature=1.0)
+CONGRUENCE = generate(1, "train", families=["congruence"], languages=["en"])[0]
 SUM = Problem("sum", "What is 2 + 3?", "5")
 PROBLEMS = generate(60, "train", families=FAMILIES, difficulties=DIFFICULTIES)
 
@@ -59,27 +60,24 @@ def replayed(problem: Problem, thought: str) -> list[str]:
 
 
 def slipping(problem: Problem) -> Scripted:
-    """A policy that writes every line wrong once and then right: it learns from being sent back."""
+    """A policy that writes every line wrong the first time and right the second."""
     right = miniature.right_steps(problem)
     form = form_of(MINIATURE, problem)
+    tried: set[str] = set()
 
     def script(prompt: str, prefix: str, sample: int) -> str:
-        lines = form.cut(prefix)[:-1]
-        standing = [line for line in lines if line.split()[-1] not in ("wait", "等等")]
-        sent_back = bool(lines) and lines[-1] not in standing
-        step = right[len(standing)]
-        if not sent_back:
-            step = miniature._spoilt(problem, right, len(standing), random.Random(len(standing)))[0]
+        at = len(form.cut(prefix)) - 1
+        step = right[at] if prefix in tried else miniature._spoilt(problem, right, at, random.Random(at))[0]
+        tried.add(prefix)
         return " " + step.split(" ", 1)[1] + f" {form.opening} and so on"
 
     return Scripted(script)
 
 
 def knowing(problem: Problem) -> Scripted:
-    """A critic that knows every right line."""
+    """A critic that works out every line rightly."""
     right, form = miniature.right_steps(problem), form_of(MINIATURE, problem)
-    so, wait = ("so", "wait") if problem.language == "en" else ("所以", "等等")
-    return Scripted(lambda prompt, prefix, sample: so if form.cut(prompt.rsplit(" ", 1)[0])[-1] in right else wait)
+    return Scripted(lambda prompt, prefix, i: " " + right[len(form.cut(prefix)) - 1].split(" ", 1)[1])
 
 
 @pytest.mark.parametrize("problem", PROBLEMS[:40], ids=lambda p: p.id)
@@ -94,7 +92,7 @@ def test_a_good_critic_mends_a_policy_that_slips_in_every_line(problem: Problem)
     assert set(thought.text.split()) <= set(vocabulary(FAMILIES, DIFFICULTIES))
 
 
-TINY_LONG = DebateOptions(style=MINIATURE, turns=200, tokens=9000, step_tokens=40, critic_tokens=2, temperature=1.0)
+TINY_LONG = DebateOptions(style=MINIATURE, turns=200, tokens=9000, step_tokens=40, critic_tokens=40, temperature=1.0)
 
 
 def test_a_line_that_is_sent_back_is_broken_off_as_the_teacher_breaks_his_off() -> None:
@@ -112,16 +110,13 @@ def test_several_problems_are_debated_together_and_apart() -> None:
     trace = Trace()
     pairs = {p.text: (slipping(p), knowing(p)) for p in PROBLEMS[:12]}
     policy = Scripted(lambda prompt, prefix, i: pairs[prompt][0].script(prompt, prefix, i))
-    critic = Scripted(
-        lambda prompt, prefix, i: next(c for text, (_, c) in pairs.items() if prompt.startswith(text)).script(
-            prompt, "", i
-        )
-    )
+    critic = Scripted(lambda prompt, prefix, i: pairs[prompt][1].script(prompt, prefix, i))
     seen: list[tuple[int, int]] = []
     thoughts = debate(PROBLEMS[:12], policy, critic, TINY_LONG, trace, lambda *told: seen.append(told))
     assert all(t.accepted for t in thoughts) and [t.problem for t in thoughts] == PROBLEMS[:12]
     for thought in thoughts:
-        alone = debate([thought.problem], *pairs[thought.problem.text], TINY_LONG, Trace())[0]
+        own = slipping(thought.problem), knowing(thought.problem)
+        alone = debate([thought.problem], *own, TINY_LONG, Trace())[0]
         assert alone.text == thought.text
     owned = [call for thought in thoughts for call in thought.calls]
     assert len(owned) == len(set(owned)) == len(trace.calls)
@@ -166,25 +161,39 @@ def test_what_the_critic_says_in_no_known_form_is_counted_and_lets_the_step_stan
 
 
 @pytest.mark.parametrize(
-    ("style", "language", "answer", "wanted"),
+    ("language", "answer", "wanted"),
     [
-        (NATURAL, "en", "GO ON", True),
-        (NATURAL, "en", "\nGo back.\n\nbecause", False),
-        (NATURAL, "en", "GO ON or GO BACK", None),
-        (NATURAL, "en", "**GO BACK**", None),
-        (NATURAL, "zh", "退回\n算错了。", False),
-        (NATURAL, "zh", "继续。", True),
-        (NATURAL, "zh", "不要继续", None),
-        (NATURAL, "en", "继续", None),
-        (MINIATURE, "en", " so", True),
-        (MINIATURE, "en", "wait", False),
-        (MINIATURE, "zh", "等等", False),
-        (MINIATURE, "zh", "so", None),
-        (MINIATURE, "en", "so wait", None),
+        ("en", "GO ON", True),
+        ("en", "\nGo back.\n\nbecause", False),
+        ("en", "GO ON or GO BACK", None),
+        ("en", "**GO BACK**", None),
+        ("zh", "退回\n算错了。", False),
+        ("zh", "继续。", True),
+        ("zh", "不要继续", None),
+        ("en", "继续", None),
     ],
 )
-def test_the_critics_answer_is_read_strictly(style: str, language: str, answer: str, wanted: bool | None) -> None:
-    assert parse_critic(style, Problem("1", "?", "1", language=language), answer)[0] is wanted
+def test_the_critics_answer_is_read_strictly(language: str, answer: str, wanted: bool | None) -> None:
+    assert parse_critic(Problem("1", "?", "1", language=language), answer)[0] is wanted
+
+
+@pytest.mark.parametrize(
+    ("expected", "step", "wanted"),
+    [
+        ("x= 1 : 2 + 3 = 5 vs 5 off 0 so \\boxed{ 1 } .", "x= 1 : 2 + 3 = 5 vs 5 off 0 so \\boxed{ 1 } .", True),
+        ("x= 1 : 2 + 3 = 5 vs 5 off 0 so \\boxed{ 1 } .", "x= 1 : 2 + 3 = 5 vs 5 off 0 check", True),
+        ("x= 1 : 2 + 3 = 5 vs 5 off 0 so \\boxed{ 1 } .", "x= 1 : 2 + 3 = 5 vs 5 off 0", False),
+        ("x= 1 : 2 + 3 = 5 vs 5 off 0 so \\boxed{ 1 } .", "x= 1 : 2 + 3 = 5 vs 5 off 0 so \\boxed{ 2 } .", False),
+        ("x= 1 : 2 + 3 = 5 vs 7 off 2", "x= 1 : 2 + 3 = 5 vs 7 off 2 so \\boxed{ 1 } .", False),
+        ("x= 1 : 2 + 3 = 5 vs 7 off 2", "x= 1 : 2 + 3 = 6 vs 7 off 1", False),
+        ("x= 1 : 2 + 3 = 5 vs 7 off 2", "x= 1 : 2 + 3 = 5 . wait", False),
+        ("x= 1 : 2 + 3 = 5 . wait", "x= 1 : 2 + 3 = 5 . wait", None),
+        ("x= 1 : 2 + 3 = 5 vs 7 off", "x= 1 : 2 + 3 = 5 vs 7 off", None),
+        ("", "x= 1 : 2 + 3 = 5 vs 7 off 2", None),
+    ],
+)
+def test_a_miniature_critic_agrees_with_the_line_that_it_expects(expected: str, step: str, wanted: bool | None) -> None:
+    assert agrees(form_of(MINIATURE, CONGRUENCE), expected, step) is wanted
 
 
 def test_a_reason_with_a_box_cannot_answer_for_the_policy() -> None:
@@ -274,3 +283,27 @@ def test_right_steps_are_a_right_thought_cut_at_its_candidates() -> None:
             wrong, _ = miniature._spoilt(problem, steps, at, random.Random(at))
             assert not miniature.step_is_right(problem, before, wrong)
             assert miniature.step_is_right(problem, [*before, Turn(wrong, "wait")], step)
+
+
+def test_a_critics_judgements_are_counted_against_the_truth() -> None:
+    cases = miniature.critic_cases(PROBLEMS, 200, seed=3)
+    truth = {(case.problem.text, len(case.before)): miniature.right_steps(case.problem) for case in cases}
+
+    def knows(prompt: str, prefix: str, sample: int) -> str:
+        at = len(re.findall(r"[xn]= \d", prefix))
+        return " " + truth[prompt, at][at].split(" ", 1)[1]
+
+    found = miniature.judgements(cases, Scripted(knows), 60)
+    assert found["right", "go on"] == found["wrong", "back"] == 100 and sum(found.values()) == 200
+    silent = miniature.judgements(cases, Scripted(lambda *_: ""), 60)
+    assert silent["right", "unparsed"] == silent["wrong", "unparsed"] == 100
+
+
+def test_a_critic_learns_from_training_problems_only() -> None:
+    examples = miniature.critic_examples(PROBLEMS, 20, seed=0)
+    assert len({e.problem for e in examples if e.problem}) == 20
+    assert all(e.problem and replayed(e.problem, e.completion) == [] for e in examples)
+    with pytest.raises(ValueError, match="not for training"):
+        miniature.critic_examples(generate(3, "held_out"), 2, seed=0)
+    with pytest.raises(UserError, match="there are 60 problems"):
+        miniature.critic_examples(PROBLEMS, 61, seed=0)

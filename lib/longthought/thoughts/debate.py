@@ -7,12 +7,16 @@ with an answer in a box or with its budget, and the thought is then graded again
 
 A critic's answer that is not in the fixed form is counted as unparsed and lets the step stand: only a critic that
 says so can send the policy back.
+
+In miniature the critic checks as the rule-based teacher does, by working the line out again: it goes on from the lines
+that stand, and the policy's line stands if it is the one that the critic expects. (Tiny critics that read a finished
+line and say "so" or "wait" were tried and learnt little: see `miniature`.)
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from longthought.engines import Engine, Sampling
@@ -23,6 +27,7 @@ from longthought.thoughts.procedural import WORDS
 from longthought.thoughts.prompts import Prompt
 from longthought.thoughts.record import Call, Thought, Trace
 from longthought.thoughts.steps import (
+    BARE,
     MINIATURE,
     NATURAL,
     Form,
@@ -44,7 +49,6 @@ CRITIC = Prompt(
     "只检查新的一步。如果这一步正确而且有用，只回答“继续”。如果这一步有错或者走不通，第一行回答“退回”，"
     "第二行用一句简短的话说明原因。",
 )
-MINIATURE_CRITIC = Prompt("{problem} {thought} check", "{problem} {thought} 检验")
 VERDICTS = {"en": ("GO ON", "GO BACK"), "zh": ("继续", "退回")}
 REFLECTIONS = {
     "en": "Wait. {reason} Let me go back and try that step again.",
@@ -85,7 +89,7 @@ class DebateOptions:
 
 def prompt_texts(options: DebateOptions) -> dict[str, Prompt]:
     """The prompts that these options ask, by role."""
-    critic = MINIATURE_CRITIC if options.style == MINIATURE else CRITIC
+    critic = BARE if options.style == MINIATURE else CRITIC
     return {"policy": policy_wording(options.style), "critic": critic}
 
 
@@ -101,6 +105,11 @@ class _Debate:
     tokens: int = 0
     backs: int = 0  # in a row
     ended: str = ""
+
+    def seen(self) -> list[Turn]:
+        """The thought as the policy sees it. Tiny students go on badly after a line that was taken back, so they see
+        only the lines that stand."""
+        return self.turns if self.form.lexicon is None else [turn for turn in self.turns if not turn.reflection]
 
     def charge(self, call: Call) -> None:
         self.calls.append(call.id)
@@ -144,7 +153,7 @@ def _round(
         own = [d for d in live if d.form.stops == stops]
         sampling = Sampling(options.step_tokens, options.temperature, seed=seed, stop=stops)
         prompts = [worded(policy_wording(options.style), d.problem) for d in own]
-        begun = [[d.form.begun(d.turns)] for d in own]
+        begun = [[d.form.begun(d.seen())] for d in own]
         for d, (call,) in zip(own, trace.ask(policy, "policy", prompts, sampling, begun), strict=True):
             d.charge(call)
             d.counts["turns"] += 1
@@ -153,37 +162,33 @@ def _round(
                 judged.append((d, step))
             else:
                 d.counts["dropped"] += 1
-    if judged:
-        asked = [_critic_request(options.style, d, step) for d, step in judged]
-        sampling = Sampling(options.critic_tokens, seed=seed)
-        answers = trace.ask(critic, "critic", asked, sampling)
-        for (d, step), (call,) in zip(judged, answers, strict=True):
-            d.charge(call)
-            _decide(d, step, call.completion, options)
+    for d, step, call in _criticised(judged, critic, options, trace, seed):
+        d.charge(call)
+        _decide(d, step, call.completion, options)
     for d in live:
         if not d.ended and d.tokens >= options.tokens:
             d.ended = f"no answer within {options.tokens} tokens"
 
 
-def _critic_request(style: str, d: _Debate, step: str) -> str:
-    """The critic's prompt."""
-    if style == MINIATURE:
-        return miniature_request(d.problem, d.form.text([*d.turns, Turn(step)]))
-    return worded(CRITIC, d.problem, thought=d.form.text(d.turns) or "-", step=step)
+def _criticised(
+    judged: Sequence[tuple[_Debate, str]], critic: Engine, options: DebateOptions, trace: Trace, seed: int
+) -> Iterator[tuple[_Debate, str, Call]]:
+    """The critic's call on each new step."""
+    if options.style == NATURAL and judged:
+        prompts = [worded(CRITIC, d.problem, thought=d.form.text(d.turns) or "-", step=step) for d, step in judged]
+        answers = trace.ask(critic, "critic", prompts, Sampling(options.critic_tokens, seed=seed))
+        yield from ((d, step, call) for (d, step), (call,) in zip(judged, answers, strict=True))
+    elif options.style == MINIATURE:
+        for stops in dict.fromkeys(d.form.stops for d, _ in judged):
+            own = [(d, step) for d, step in judged if d.form.stops == stops]
+            sampling = Sampling(options.critic_tokens, seed=seed, stop=stops)
+            begun = [[d.form.begun(d.seen())] for d, _ in own]
+            answers = trace.ask(critic, "critic", [worded(BARE, d.problem) for d, _ in own], sampling, begun)
+            yield from ((d, step, call) for (d, step), (call,) in zip(own, answers, strict=True))
 
 
-def miniature_request(problem: Problem, thought: str) -> str:
-    """What a tiny critic is asked, and trained on: problem, thought with its new step, and the word "check"."""
-    check = WORDS[problem.language]["check"]
-    # A thought may itself end in the word, when its next line is to be the check.
-    return worded(MINIATURE_CRITIC, problem, thought=thought.removesuffix(f" {check}"))
-
-
-def parse_critic(style: str, problem: Problem, answer: str) -> tuple[bool | None, str]:
-    """Whether the critic lets the policy go on, None for an answer in no known form, and its reason."""
-    if style == MINIATURE:
-        words = WORDS[problem.language]
-        return {words["so"]: True, words["wait"]: False}.get(answer.strip()), ""
+def parse_critic(problem: Problem, answer: str) -> tuple[bool | None, str]:
+    """Whether a critic that writes language lets the policy go on, and its reason; None for no known form."""
     on, back = VERDICTS.get(problem.language, VERDICTS["en"])
     first, _, rest = answer.strip().partition("\n")
     verdict = first.strip().rstrip(".。!！").upper()
@@ -191,8 +196,31 @@ def parse_critic(style: str, problem: Problem, answer: str) -> tuple[bool | None
     return {on: True, back: False}.get(verdict), reason[:_LONGEST_REASON]
 
 
+def agrees(form: Form, expected: str, step: str) -> bool | None:
+    """Whether a miniature step is the line that the critic expects; None where the critic wrote no whole line.
+
+    A last line may box its answer at once or wait for a check: that is no disagreement.
+    """
+    assert form.lexicon is not None
+    (line, end), (own, own_end) = (_ending(form.lexicon, text) for text in (step, expected))
+    if own[-2:-1] != [form.lexicon["off"]] or not own[-1].isdigit():
+        return None
+    boxes = {" ".join(words) for words in (end, own_end) if words != [form.lexicon["check"]]}
+    return line == own and bool(end) == bool(own_end) and len(boxes) < 2
+
+
+def _ending(lexicon: Mapping[str, str], step: str) -> tuple[list[str], list[str]]:
+    """The words of a line, and those that end the search after it."""
+    words = step.split()
+    at = next((i for i, word in enumerate(words) if word in (lexicon["so"], lexicon["check"])), len(words))
+    return words[:at], words[at:]
+
+
 def _decide(d: _Debate, step: str, answer: str, options: DebateOptions) -> None:
-    go_on, reason = parse_critic(options.style, d.problem, answer)
+    if options.style == MINIATURE:
+        go_on, reason = agrees(d.form, d.form.step(answer), step), ""
+    else:
+        go_on, reason = parse_critic(d.problem, answer)
     if go_on is None:
         d.counts["unparsed"] += 1
     if go_on is False and d.backs < options.backs:
