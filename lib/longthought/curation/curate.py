@@ -488,7 +488,7 @@ def labelled_cases(path: Path | None = None) -> list[dict[str, Any]]:
     """The labelled rows of the project: NuminaMath-CoT's fields, `language`, `part`, and `labels`, the rules to fire.
 
     They were written for this purpose. The part "held back" was written before there were rules, and was first looked
-    at after the rules had been fitted to the part "tuned".
+    at after the rules had been fitted to the part "tuned"; the part "added" holds what came up later.
     """
     text = (path or CASES).read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
