@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 
-from longthought.cli import cleaning, data, measuring, running, thinking
 from longthought.cli.base import app
 from longthought.errors import UserError
 
 # Importing a module registers its commands, in this order of the help.
-MODULES = (running, measuring, data, cleaning, thinking)
+for _module in ("running", "measuring", "data", "cleaning", "thinking", "human"):
+    import_module(f"longthought.cli.{_module}")
 
 
 @app.command()
