@@ -19,11 +19,13 @@ from longthought.errors import UserError
 from longthought.models import Architecture
 from longthought.problems import Problem, generate
 from longthought.thoughts import record
+from longthought.thoughts.debate import DebateOptions
 from longthought.thoughts.distil import DistilOptions
 from longthought.thoughts.making import Job, run_job
 from longthought.thoughts.procedural import Teacher, long_thought, vocabulary
 from longthought.thoughts.record import Call, Thought
 from longthought.thoughts.reformat import ReformatOptions
+from longthought.thoughts.search import SearchOptions
 from longthought.thoughts.sets import ThoughtSet, cost_figure, cost_table, costs, read_set, training_examples
 from longthought.training import Example, Stage, Start
 from told_engine import Told
@@ -126,6 +128,33 @@ def test_a_student_distilled_here_teaches_the_next_one(tiny):
     assert student.log()["examples"] == len(examples)
 
 
+def test_every_method_is_made_as_a_set_and_its_card_and_cost_are_whole(tiny):
+    few = TRAIN[:6]
+    made = {
+        "reformat": ThoughtSet("r", "reformat", few, {"teacher": Teacher()}, ReformatOptions(prompts=("miniature",))),
+        "debate": ThoughtSet(
+            "b",
+            "debate",
+            few,
+            {"policy": Teacher(slip=0.2), "critic": tiny},
+            DebateOptions(style="miniature", turns=20),
+        ),
+        "search": ThoughtSet(
+            "s", "search", few, {"policy": Teacher(accuracy=0.6)}, SearchOptions(style="miniature", expansions=6)
+        ),
+    }
+    for method, one in made.items():
+        folder = Path(artifacts.make(one))
+        thoughts, calls = read_set(one)
+        assert {t.problem.id for t in thoughts} == {p.id for p in few}
+        card = json.loads((folder / "card.json").read_text())
+        assert card["method"] == method and set(card["engines"]) == set(one.engines) and card["prompts"]
+        assert card["spent"]["calls"] == len(calls)
+        if card["accepted"]:
+            assert costs(thoughts, calls).per["calls"].value == pytest.approx(len(calls) / card["accepted"])
+    assert len({one.key for one in made.values()}) == 3 and made["debate"].needs == [tiny]
+
+
 def test_thoughts_on_held_out_problems_never_become_training_texts():
     held = tuple(generate(5, "held_out", difficulties=["easy"]))
     made = ThoughtSet("held", "distil", held, {"teacher": Teacher()}, MINI)
@@ -159,6 +188,8 @@ def test_the_cost_of_an_accepted_thought_holds_that_of_the_rejected():
     assert unpriced.per["US dollars"] is None and unpriced.per["calls"].value == 3
     with pytest.raises(UserError, match="1 calls belong to no thought"):
         costs(thoughts, calls | {"7": spent_call("7")})
+    with pytest.raises(UserError, match="1 calls are lost"):
+        costs(thoughts, {name: call for name, call in calls.items() if name != "4"})
     with pytest.raises(UserError, match="no thoughts"):
         costs([], {})
 

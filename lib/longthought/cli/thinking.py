@@ -91,8 +91,8 @@ def think(
 
     Prompts of distil: reflect, check and ways (one after the other by default), plain for a teacher that reflects
     unasked, or miniature, the bare problem, for the book's own students. Prompts of reformat: finer, short for a small
-    teacher, or miniature. Options of engines are, among others, concurrency, retries and timeout (openai), tensor_parallel and max_model_len
-    (vllm), batch_size (a teacher in this process).
+    teacher, or miniature. Options of engines are, among others, concurrency, retries and timeout (openai),
+    tensor_parallel and max_model_len (vllm), batch_size (a teacher in this process).
 
     [bold]Examples[/bold]
 

@@ -32,6 +32,7 @@ from longthought.statistics import CONFIDENCE, DRAWS, Rate, clustered_interval, 
 from longthought.thoughts import record
 from longthought.thoughts.distil import reflected
 from longthought.thoughts.procedural import Teacher
+from longthought.thoughts.prompts import Prompt
 from longthought.thoughts.record import Call, Spent, Thought, Trace, spent
 from longthought.thoughts.rule_based import RuleBasedEngine
 from longthought.training import Example, Stage
@@ -184,13 +185,13 @@ def write_card(
     calls: Mapping[str, Call],
 ) -> None:
     """Write `card.json`: what was asked of whom, what came back, what was rejected and why, and what it cost."""
-    prompt_texts: Callable[[Any], Mapping[str, Any]] = getattr(method_module(method), "prompt_texts", lambda _: {})
+    texts: Mapping[str, Prompt] = method_module(method).prompt_texts(options)
     card = {
         "label": label,
         "method": method,
         "engines": dict(engines),
         "options": asdict(options),
-        "prompts": {name: asdict(prompt) for name, prompt in prompt_texts(options).items()},
+        "prompts": {name: asdict(prompt) for name, prompt in texts.items()},
         "problems": len({t.problem.id for t in thoughts}),
         "candidates": len(thoughts),
         "accepted": sum(t.accepted for t in thoughts),
@@ -252,7 +253,7 @@ class Costs:
 def costs(thoughts: Sequence[Thought], calls: Mapping[str, Call]) -> Costs:
     """The costs of all candidates, those that were rejected included.
 
-    Raises UserError without thoughts, and where a call belongs to no thought: a cost would be left out.
+    Raises UserError without thoughts, and where calls and thoughts do not belong together: a cost would be left out.
     """
     if not thoughts:
         raise UserError("there are no thoughts whose cost could be counted")
@@ -260,9 +261,13 @@ def costs(thoughts: Sequence[Thought], calls: Mapping[str, Call]) -> Costs:
     for thought in thoughts:
         own.setdefault(thought.problem.id, []).append(thought)
     spent_on = [{call for t in group for call in t.calls} for group in own.values()]
-    stray = calls.keys() - set().union(*spent_on)
-    if stray:
-        raise UserError(f"{len(stray)} calls belong to no thought, so that the cost would be too low")
+    spent_at_all: set[str] = set().union(*spent_on)
+    for wrong, what in (
+        (calls.keys() - spent_at_all, "belong to no thought"),
+        (spent_at_all - calls.keys(), "are lost"),
+    ):
+        if wrong:
+            raise UserError(f"{len(wrong)} calls {what}, so that the cost would be too low")
     sums = [spent(calls[call] for call in group) for group in spent_on]
     accepted = np.array([sum(t.accepted for t in group) for group in own.values()], dtype=float)
     tried = np.array([len(group) for group in own.values()], dtype=float)
