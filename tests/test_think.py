@@ -378,7 +378,7 @@ def test_a_killed_job_goes_on_where_it_stood_and_two_do_not_mix(tmp_path):
     code = CHILD.format(tests=str(Path(__file__).parent), log=str(log), out=str(out))
     child = subprocess.Popen([sys.executable, "-c", code])
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not log.exists() or "What is 5" not in log.read_text():
             assert child.poll() is None and time.monotonic() < deadline
             time.sleep(0.05)
@@ -402,7 +402,7 @@ def test_a_killed_job_goes_on_where_it_stood_and_two_do_not_mix(tmp_path):
 
 def call(*arguments, **more):
     command = [sys.executable, "-m", "longthought.cli", "think", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **more)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **more)
 
 
 @pytest.fixture(scope="module")
@@ -438,9 +438,9 @@ def test_the_command_makes_thoughts_with_a_real_model_and_says_what_they_cost(ti
 def test_the_command_killed_in_the_middle_loses_only_what_was_under_way(tiny, problem_file, tmp_path):
     out = tmp_path / "out"
     arguments = ("distil", problem_file, out, "--teacher", artifacts.path_of(tiny), "--prompts", "miniature")
-    arguments += ("--samples", "16", "--max-tokens", "200", "--chunk", "2")
+    arguments += ("--samples", "8", "--max-tokens", "200", "--chunk", "2")
     child = subprocess.Popen([sys.executable, "-m", "longthought.cli", "think", *map(str, arguments)])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while len(list((out / "parts").glob("[0-9]*"))) < 3:
         assert child.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
@@ -451,7 +451,7 @@ def test_the_command_killed_in_the_middle_loses_only_what_was_under_way(tiny, pr
     done = call(*arguments)
     assert done.returncode == 0 and f"40 problems, {40 - 2 * len(kept)} of them now" in done.stdout
     assert all((p / "calls.jsonl").read_bytes() == content for p, content in kept.items())
-    assert len(record.read(out)[0]) == 640
+    assert len(record.read(out)[0]) == 320
 
 
 def test_a_cap_on_money_stops_the_command_and_a_higher_one_goes_on(small_url, tmp_path):
