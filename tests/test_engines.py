@@ -78,7 +78,7 @@ def test_the_seed_decides_and_samples_differ(engine, again):
     first = texts(engine, 4)
     assert first == texts(again, 4)
     assert first != texts(engine, 5)
-    assert len({text for row in first for text in row}) == 9
+    assert len({text for row in first for text in row}) > 6
     twice = engine.generate(PROMPTS[:1] * 2, HOT)
     assert len({c.text for row in twice for c in row}) > 3
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +255,8 @@ def _start(model: str, options: EngineOptions, gpus: str) -> None:
     if options.device != "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus
     _engine = VLLMEngine(model, options)
+    # Before the child waits for its own children, which are vLLM's and end only when told.
+    Finalize(None, _engine.close, exitpriority=10)
 
 
 def _answer(tasks: Sequence[_Task], sampling: Sampling) -> list[Completion]:
