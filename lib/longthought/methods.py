@@ -1,0 +1,238 @@
+"""Four ways to a long thought, side by side in miniature: what each costs, how much it reflects, what it teaches.
+
+The report's Figure 2 ranks distillation, debate, tree search and human annotation by cost and gives no number. Here the
+first three are run on the same training problems by the tiny students of this book, each call is counted, and a student
+is trained on the same number of accepted thoughts of each. Distillation is run twice: from the rule-based teacher, and
+from a student that was distilled from it, since a program's seconds say nothing about a model's. People are not
+imitated: the thoughts that people wrote are shown with their recorded time.
+
+The policy of debate and search is the student of an ablation, trained on a few thoughts, so that it errs. The critic
+is the student of plain right thoughts, which works each line out again (see `thoughts.miniature`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from longthought import experiments as ex
+from longthought.artifacts import build, path_of
+from longthought.curation.cards import DataCard, card_of, origin_of_problems
+from longthought.engines import TransformersEngine
+from longthought.errors import UserError
+from longthought.evaluation.samples import Graded
+from longthought.models import load
+from longthought.problems import Problem
+from longthought.statistics import LEVEL, Comparison, compare, format_p, holm, rate, verdict, wilson
+from longthought.tables import comparison_cells
+from longthought.thoughts import miniature
+from longthought.thoughts.debate import DebateOptions
+from longthought.thoughts.distil import DistilOptions
+from longthought.thoughts.human import examples
+from longthought.thoughts.record import Call, Thought
+from longthought.thoughts.reflection import reflection
+from longthought.thoughts.search import BEST_FIRST, MCTS, SearchOptions
+from longthought.thoughts.sets import ThoughtSet, costs, read_set, training_examples
+from longthought.thoughts.steps import MINIATURE
+from longthought.training import Stage
+
+RULES, STUDENT = "distilled from rules", "distilled from a student"
+DEBATE, TREE = "debate", {BEST_FIRST: "tree search, best-first", MCTS: "tree search, MCTS"}
+LICENCE = "CC-BY-4.0"
+STEP_TOKENS, TEMPERATURE = 40, 1.0
+
+
+@dataclass(frozen=True)
+class Made:
+    """A set of thoughts that has been made: its candidates, and the calls behind them by id."""
+
+    set: ThoughtSet
+    thoughts: list[Thought]
+    calls: dict[str, Call]
+
+    @property
+    def accepted(self) -> list[Thought]:
+        """The accepted thoughts, one per problem, in the order of the problems."""
+        return [t for t in self.thoughts if t.accepted]
+
+
+def policy(s: ex.Settings, line: ex.Line, thoughts: int) -> Stage:
+    """A student that errs often: phase 2 on few thoughts (the same as the ablation of that size)."""
+    examples = ex.thought_examples(s.curriculum()[: s.thoughts], s.teacher, line.seed)[:thoughts]
+    return ex.phase2(s, f"{thoughts} thoughts", line.phase1, line.seed, examples)
+
+
+def critic(s: ex.Settings, line: ex.Line) -> Stage:
+    """A student of right thoughts without slips (the same as the ablation without reflection)."""
+    teacher = replace(s.teacher, reflection=0.0)
+    examples = ex.thought_examples(s.curriculum()[: s.thoughts], teacher, line.seed)
+    return ex.phase2(s, "0% reflective", line.phase1, line.seed, examples)
+
+
+def sets(s: ex.Settings, line: ex.Line, policy_thoughts: int, problems: int, expansions: int) -> list[ThoughtSet]:
+    """Every method on the same `problems` training problems, which no distilled student has seen. Not yet made.
+
+    `expansions` is the budget of a tree search on one problem.
+    """
+    curriculum = s.curriculum()
+    if problems + s.thoughts > len(curriculum):
+        raise UserError(
+            f"method_problems is {problems} and thoughts {s.thoughts}, but only {len(curriculum)} training problems "
+            "exist: lower one, or add a difficulty or a family"
+        )
+    pool = tuple(curriculum[-problems:])
+    weak, checker = policy(s, line, policy_thoughts), critic(s, line)
+    drawn = DistilOptions(
+        max_tokens=s.max_tokens, samples=2, temperature=TEMPERATURE, prompts=("miniature",), select="reflective"
+    )
+    spoken: dict[str, Any] = {"style": MINIATURE, "step_tokens": STEP_TOKENS, "temperature": TEMPERATURE}
+    asked: list[tuple[str, str, dict[str, Any], Any]] = [
+        (RULES, "distil", {"teacher": s.teacher}, drawn),
+        (STUDENT, "distil", {"teacher": line.distilled}, drawn),
+        (DEBATE, "debate", {"policy": weak, "critic": checker}, DebateOptions(critic_tokens=STEP_TOKENS, **spoken)),
+    ]
+    for selector, name in TREE.items():
+        asked.append(
+            (
+                name,
+                "search",
+                {"policy": weak},
+                SearchOptions(selector=selector, expansions=expansions, rollout_tokens=s.max_tokens, **spoken),
+            )
+        )
+    return [
+        ThoughtSet(name, method, pool, engines, options, device=s.device, dtype=s.dtype, batch_size=256)
+        for name, method, engines, options in asked
+    ]
+
+
+def make(wanted: Sequence[ThoughtSet], workers: int) -> list[Made]:
+    """Train whoever plays a role, make the sets that are missing, and read all of them."""
+    build(wanted, workers, "thoughts by four methods")
+    return [Made(one, *read_set(one)) for one in wanted]
+
+
+def taught(s: ex.Settings, line: ex.Line, made: Sequence[Made], most: int, steps: int) -> list[ex.Variant]:
+    """A student of each set, all on the same number of thoughts: `most`, or as many as the poorest set has.
+
+    A method without a single accepted thought has no student. Raises UserError when none has any.
+    """
+    fit = [one for one in made if one.accepted]
+    if not fit:
+        raise UserError("no method gave a single right thought: give the policy more thoughts, or ask more problems")
+    count = min(most, *(len(one.accepted) for one in fit))
+    short = replace(s, phase2_steps=steps)
+    variants = []
+    for one in fit:
+        examples = training_examples(one.accepted[:count])
+        stage = ex.phase2(short, f"{one.set.label}, {count} thoughts", line.phase1, line.seed, examples)
+        variants.append(ex.Variant("method", one.set.label, count, line.seed, stage, s.teacher))
+    return variants
+
+
+def student_table(variants: Sequence[ex.Variant], graded: Mapping[str, Graded]) -> pd.DataFrame:
+    """Accuracy of each method's student, and the paired comparison with the first one; p adjusted after Holm (1979)."""
+    first, *others = variants
+    outcomes = {v.name: graded[v.stage.label].correct[:, 0] for v in variants}
+    found = {v.name: compare(outcomes[first.name], outcomes[v.name]) for v in others}
+    adjusted = dict(zip(found, holm([c.p for c in found.values()]), strict=True))
+    rows = []
+    for v in variants:
+        own = graded[v.stage.label]
+        row = {"trained on": v.name, "thoughts": int(v.value), "accuracy": str(rate(outcomes[v.name]))}
+        row["mean output tokens"] = f"{own.mean_tokens:.1f}"
+        if v.name in found:
+            cells = comparison_cells(found[v.name])
+            p = format_p(adjusted[v.name]).removeprefix("= ")
+            said = verdict(found[v.name]) if adjusted[v.name] < LEVEL else "not distinguishable"
+            row |= {f"against {first.name}": said} | cells | {"p, Holm": p}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def reflective_share(made: Sequence[Made]) -> dict[str, Any]:
+    """Accepted thoughts with at least one mark of reflection, per method, as rates for a figure."""
+    return {
+        one.set.label: wilson(
+            sum(reflection(t.text, t.problem.language, t.problem.text).present for t in one.accepted),
+            len(one.accepted),
+        )
+        for one in made
+        if one.accepted
+    }
+
+
+def told(made: Sequence[Made]) -> list[dict[str, str]]:
+    """A problem on which every method has an accepted thought, with these; otherwise one thought of each method."""
+    fit = [one for one in made if one.accepted]
+    own = [{t.problem.id: t for t in one.accepted} for one in fit]
+    shared = [p for p in made[0].set.problems if all(p.id in thoughts for thoughts in own)]
+    if not shared:
+        return [_heading(one.accepted[0].problem) | {one.set.label: one.accepted[0].text} for one in fit]
+    # A larger answer takes a longer search, in which more can be seen.
+    problem = max(shared[:20], key=lambda p: int(p.gold))
+    return [_heading(problem) | {one.set.label: t[problem.id].text for one, t in zip(fit, own, strict=True)}]
+
+
+def _heading(problem: Problem) -> dict[str, str]:
+    return {"problem": problem.text, "gold": problem.gold}
+
+
+def grown(made: Sequence[Made], most: int = 60) -> Thought | None:
+    """The accepted thought of a tree search with the most wrong turns in a tree of at most so many nodes, if any."""
+    trees = [t for one in made for t in one.accepted if "tree" in t.details]
+    fit = [t for t in trees if len(t.details["tree"]["nodes"]) <= most]
+    return max(fit, key=lambda t: sum(node["wrong_turn"] for node in t.details["tree"]["nodes"]), default=None)
+
+
+def critic_table(s: ex.Settings, line: ex.Line, problems: Sequence[Problem], lines: int = 400) -> pd.DataFrame:
+    """The critic on `lines` lines of held-out problems, half of them spoilt: what it says of either."""
+    stage = critic(s, line)
+    build([stage], 1, "critic")
+    model, tokenizer = load(str(path_of(stage)), device=s.device)
+    engine = TransformersEngine(model, tokenizer, name=stage.label, batch_size=256)
+    found = miniature.judgements(miniature.critic_cases(problems, lines, line.seed), engine, STEP_TOKENS)
+    rows = []
+    for truth in ("right", "wrong"):
+        own = {said: count for (of, said), count in found.items() if of == truth}
+        n = sum(own.values())
+        rows.append({"line is": truth} | {said: str(wilson(count, n)) for said, count in own.items()})
+    return pd.DataFrame(rows)
+
+
+def written() -> list[dict[str, str]]:
+    """The thoughts that people wrote for the book, in full."""
+    return [_heading(t.problem) | {f"by {t.details['author']}": t.text} for t in examples()]
+
+
+def findings(
+    made: Sequence[Made], variants: Sequence[ex.Variant], graded: Mapping[str, Graded]
+) -> dict[str, Comparison | str]:
+    """What prose says of the methods: tokens per accepted thought, and each student against the first."""
+    said: dict[str, Comparison | str] = {}
+    for one in made:
+        ratio = costs(one.thoughts, one.calls).per["output tokens"]
+        said[f"tokens_{slug(one)}"] = f"{ratio} output tokens per accepted thought"
+    first, *others = [graded[v.stage.label].correct[:, 0] for v in variants]
+    for v, own in zip(variants[1:], others, strict=True):
+        said[f"student_{named(v.name)}"] = compare(first, own)
+    return said
+
+
+def slug(one: Made) -> str:
+    """The name of a set as the name of something published."""
+    return named(one.set.label)
+
+
+def named(label: str) -> str:
+    """Lower case, with _ for whatever is no letter."""
+    return re.sub(r"[^a-z]+", "_", label.lower())
+
+
+def card(one: Made) -> DataCard:
+    """The data card of a set."""
+    return card_of(one.set.label, one.thoughts, one.calls, [origin_of_problems(one.set.problems, LICENCE)])
