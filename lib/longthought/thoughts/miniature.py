@@ -56,13 +56,14 @@ def step_is_right(problem: Problem, turns: Sequence[Turn], step: str) -> bool:
 def critic_examples(problems: Sequence[Problem], count: int, seed: int) -> tuple[Example, ...]:
     """`count` right thoughts for the critic, about different training problems (ValueError for any other).
 
-    Raises UserError when there are fewer problems.
+    Half of them check their last line, since a policy may. Raises UserError when there are fewer problems.
     """
     require_train(problems)
     if count > len(problems):
         raise UserError(f"{count} thoughts for a critic are asked for, but there are {len(problems)} problems")
-    chosen = random.Random(f"critic-{seed}").sample(list(problems), count)
-    return tuple(Example(p.text, " ".join(right_steps(p)), p) for p in chosen)
+    rng = random.Random(f"critic-{seed}")
+    teacher = Teacher(slip=0.0, reflection=0.5)
+    return tuple(Example(p.text, long_thought(p, teacher, rng), p) for p in rng.sample(list(problems), count))
 
 
 @dataclass(frozen=True)
