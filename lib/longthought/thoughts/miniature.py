@@ -5,9 +5,10 @@ training problems, without slips. Its judgement is measured on lines that are ri
 (`critic_cases`), and on a policy's own lines, for which `step_is_right` knows the truth.
 
 What did not work, on two layers of width 64: reading a finished line and answering "check" with "so" or "wait". After
-400 to 2,000 steps of 12 to 32 such texts, from phase 1 or from a distilled student, half of them spoilt, held-out
-judgements stayed between a half and two thirds right. To notice a wrong number such a model has to compute the right
-one and compare, in a single step; writing the right line first is what its training has taught it.
+400 to 1,500 steps of 12 to 32 such texts, from phase 1 or from a distilled student, half of them spoilt, held-out
+judgements stayed between a half and two thirds right. Writing the right line beside the one to be judged came to about
+three quarters in 2,000 steps, since copying it is the shorter way. To notice a wrong number such a model has to compute
+the right one and compare, in a single step; writing the line that it expects is what its training has taught it.
 """
 
 from __future__ import annotations
