@@ -3,8 +3,9 @@
     python tests/bench_contamination.py [ROWS] [BENCHMARK.jsonl]
 
 prints, for a quarter, a half and all of ROWS synthetic problems of about 250 characters (100,000 unless told), seconds,
-texts per second of CPU time and the growth in memory of both detectors, each size in a process of its own, and the share of planted
-copies that were found among them. Without a file the benchmark is the project's own translated problems.
+texts per second of CPU time and the growth in memory of both detectors, each size in a process of its own, and the
+share of planted copies that were found among them. Without a file the benchmark is the project's own translated
+problems.
 """
 
 import json

@@ -89,6 +89,13 @@ def test_a_problem_of_two_benchmarks_is_reported_for_both():
     assert [(f.benchmark, f.id) for f in both.check(TRAINS + " Why?")] == [("a", "x"), ("b", "y")]
 
 
+def test_of_two_problems_the_nearer_one_is_named():
+    other = TRAINS.replace("120", "150").replace("630", "480")
+    text = TRAINS.replace("Two trains", "Two fast trains").replace("cities", "towns")
+    for items in ([Item("same", TRAINS), Item("other", other)], [Item("other", other), Item("same", TRAINS)]):
+        assert stage_of(text, Benchmarks({"b": items})) == ("n-gram", "same")
+
+
 def test_what_several_benchmark_problems_share_accuses_nobody():
     opening = (
         "Let $ABC$ be an acute triangle with circumcentre $O$ and orthocentre $H$, and let $M$ be the midpoint of $BC$."

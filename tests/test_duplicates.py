@@ -147,6 +147,17 @@ def test_tokens_and_their_hashes_are_the_same_sequence(text):
     assert hashes.tolist() == [similarity._identity(t) for t in similarity.tokens(similarity.without_label(text))]
 
 
+def test_texts_that_share_a_slot_are_kept_apart(monkeypatch):
+    rng = random.Random("slots")
+    texts = [" ".join(rng.choices(WORDS, k=20)) for _ in range(300)]
+    texts += [text.upper() for text in rng.sample(texts, 100)]
+    expected = Duplicates().check_many(texts)
+    monkeypatch.setattr(duplicates, "_SLOTS", 4)
+    crowded = Duplicates()
+    assert crowded.check_many(texts[:200]) + crowded.check_many(texts[200:]) == expected
+    assert sum(m is not None for m in expected) == 100
+
+
 def test_copies_by_the_thousand_and_templates_by_the_thousand():
     copies = Duplicates().check_many([LONG] * 5000)
     assert copies[0] is None and set(copies[1:]) == {Match("exact", 0, 1.0)}

@@ -23,7 +23,7 @@ from longthought.curation import similarity
 
 _BANDS = 12
 _MISSED = 0.01  # of the pairs that are just as similar as the threshold
-_SLOTS = 1 << 24
+_SLOTS = 1 << 20  # of each column of keys
 _BLOCK = 2048
 _BLOCK_CHARACTERS = 4_000_000
 
@@ -60,8 +60,8 @@ class Duplicates:
         self._ends = np.zeros(1, np.int64)
         self._keys = np.zeros((0, self._columns), np.uint32)
         self._earlier = np.zeros((0, self._columns), np.int32)
-        # The latest text of each slot, plus one: zero is empty, and untouched pages take no memory.
-        self._latest = np.zeros(_SLOTS, np.int32)
+        # The latest text in each slot of a column, plus one: zero is empty, and untouched pages take no memory.
+        self._latest = np.zeros((self._columns, _SLOTS), np.int32)
 
     def check(self, text: str) -> Match | None:
         """The earlier text that this one repeats; None when there is none, and then the text is remembered."""
@@ -125,7 +125,7 @@ class Duplicates:
         """For each row, by its number, the ordinals of the kept texts that share a key."""
         candidates: dict[int, set[int]] = {}
         tags = _tags(full)
-        current = self._latest[_slots(full)]
+        current = self._latest[np.arange(self._columns), _slots(full)]
         rows, columns = np.nonzero(current)
         while len(rows):
             at = current[rows, columns] - 1
@@ -185,11 +185,12 @@ class Duplicates:
         for column in range(self._columns):
             own = slots[:, column]
             order = np.argsort(own, kind="stable")
-            before = self._latest[own[order]]
+            latest = self._latest[column]
+            before = latest[own[order]]
             repeated = np.flatnonzero(own[order][1:] == own[order][:-1])
             before[repeated + 1] = first + order[repeated] + 1
             self._earlier[first + order, column] = before
-            self._latest[own[order]] = first + order + 1
+            latest[own[order]] = first + order + 1
         self.count = after
 
 
