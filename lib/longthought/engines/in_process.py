@@ -81,12 +81,21 @@ class VLLMEngine:
         self.name = f"vllm:{model}"
         self.tokenizer_name = model
         self._options = options
+        self._tokenizer = self._read_tokenizer(source, revision)
         self._ranks: list[ProcessPoolExecutor] = []
         if options.data_parallel > 1:
             self._ranks = _open_ranks(model, options)
             return
         self._llm = self._open(source, revision)
-        self._tokenizer = self._llm.get_tokenizer()
+
+    def _read_tokenizer(self, source: str, revision: str | None) -> Any:
+        from transformers import AutoTokenizer
+
+        try:
+            return AutoTokenizer.from_pretrained(source, revision=revision)
+        except (OSError, ValueError) as error:
+            said = " ".join(str(error).split())[:300]
+            raise UserError(f"{self.name}: its tokenizer could not be loaded ({said}): check the name") from error
 
     def _open(self, source: str, revision: str | None) -> Any:
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
@@ -177,6 +186,10 @@ class VLLMEngine:
         message = [{"role": "user", "content": task.prompt}]
         text = self._tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
         return self._words(text) + self._words(task.prefix)
+
+    def count(self, text: str) -> int:
+        """Tokens of a text, without marks."""
+        return len(self._words(text))
 
     def _words(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []

@@ -133,6 +133,10 @@ class TransformersEngine:
                 ids = output[keep]
         return answers
 
+    def count(self, text: str) -> int:
+        """Tokens of a text, without marks."""
+        return len(self._words(text))
+
     def _words(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 

