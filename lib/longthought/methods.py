@@ -43,7 +43,7 @@ from longthought.training import Stage
 RULES, STUDENT = "distilled from rules", "distilled from a student"
 DEBATE, TREE = "debate", {BEST_FIRST: "tree search, best-first", MCTS: "tree search, MCTS"}
 LICENCE = "CC-BY-4.0"
-STEP_TOKENS, TEMPERATURE = 40, 1.0
+STEP_TOKENS = 24  # a line of a thought takes about 14
 
 
 @dataclass(frozen=True)
@@ -87,23 +87,24 @@ def sets(s: ex.Settings, line: ex.Line, policy_thoughts: int, problems: int, exp
     pool = tuple(curriculum[-problems:])
     weak, checker = policy(s, line, policy_thoughts), critic(s, line)
     drawn = DistilOptions(
-        max_tokens=s.max_tokens, samples=2, temperature=TEMPERATURE, prompts=("miniature",), select="reflective"
+        max_tokens=s.max_tokens, samples=2, temperature=1.0, prompts=("miniature",), select="reflective"
     )
-    spoken: dict[str, Any] = {"style": MINIATURE, "step_tokens": STEP_TOKENS, "temperature": TEMPERATURE}
+    # Hot enough that the policy errs, and errs differently when it is sent back. What a thought may grow to follows
+    # from the students' context.
+    talk = DebateOptions(
+        style=MINIATURE, turns=s.max_length // 21, backs=4, tokens=600, step_tokens=STEP_TOKENS,
+        critic_tokens=STEP_TOKENS, temperature=1.3,
+    )  # fmt: skip
+    grow = SearchOptions(
+        style=MINIATURE, width=8, expansions=expansions, depth=s.max_length // 30, step_tokens=STEP_TOKENS,
+        rollout_tokens=s.max_length // 3, temperature=1.2,
+    )  # fmt: skip
     asked: list[tuple[str, str, dict[str, Any], Any]] = [
         (RULES, "distil", {"teacher": s.teacher}, drawn),
         (STUDENT, "distil", {"teacher": line.distilled}, drawn),
-        (DEBATE, "debate", {"policy": weak, "critic": checker}, DebateOptions(critic_tokens=STEP_TOKENS, **spoken)),
+        (DEBATE, "debate", {"policy": weak, "critic": checker}, talk),
     ]
-    for selector, name in TREE.items():
-        asked.append(
-            (
-                name,
-                "search",
-                {"policy": weak},
-                SearchOptions(selector=selector, expansions=expansions, rollout_tokens=s.max_tokens, **spoken),
-            )
-        )
+    asked += [(name, "search", {"policy": weak}, replace(grow, selector=how)) for how, name in TREE.items()]
     return [
         ThoughtSet(name, method, pool, engines, options, device=s.device, dtype=s.dtype, batch_size=256)
         for name, method, engines, options in asked

@@ -158,7 +158,8 @@ class Duplicates:
                 other_tokens, other_runs = again.ids, similarity.shingles(again).ids
             if np.array_equal(own_tokens, other_tokens):
                 return Match("exact", ordinal, 1.0)
-            if np.array_equal(*(part[similarity.telling(part)] for part in (own_tokens, other_tokens))):
+            telling = own_tokens[similarity.telling(own_tokens)]
+            if np.array_equal(telling, other_tokens[similarity.telling(other_tokens)]):
                 score = similarity.jaccard(own_runs, other_runs)
                 if score >= self.threshold and (best is None or score > best.score):
                     best = Match("near", ordinal, score)
