@@ -32,6 +32,8 @@ MODELS = Path(__file__).parent.parent / "data" / "models.yaml"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _GIB = 2.0**30
 _ACTIVATION_BYTES = 34
+_METHODS = 5  # ways of making thoughts that are compared, each with a student
+_PER_EXPANSION = 10
 
 
 @dataclass(frozen=True)
@@ -282,6 +284,7 @@ def _trained_tokens(values: Mapping[str, Value], length: int) -> int:
     for key in ("sizes", "reflections", "teacher_accuracies", "systematic_accuracies"):
         ablations += len(_items(values, key))
     steps += ablations * _number(values, "ablation_seeds", 1) * phase2
+    steps += _METHODS * _number(values, "method_steps", 0)
     return steps * _number(values, "batch_size", 16) * length
 
 
@@ -294,7 +297,11 @@ def _answers(values: Mapping[str, Value], *, trains: bool) -> int:
         len(_items(values, key)) for key in ("sizes", "reflections", "teacher_accuracies", "systematic_accuracies")
     )
     greedy = 4 * _number(values, "seeds", 1) + ablations * _number(values, "ablation_seeds", 1)
-    return problems * (greedy + _number(values, "samples", 0) * _number(values, "sampled_seeds", 1))
+    # A tree search samples a few next steps per expansion and plays each to the end a few times.
+    searched = _number(values, "method_problems", 0) * (
+        _METHODS + 2 * _number(values, "expansions", 0) * _PER_EXPANSION
+    )
+    return problems * (greedy + _number(values, "samples", 0) * _number(values, "sampled_seeds", 1)) + searched
 
 
 def _number(values: Mapping[str, Value], key: str, default: int) -> int:
