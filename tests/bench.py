@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -23,8 +24,12 @@ from rich.table import Table
 from trl import SFTConfig, SFTTrainer
 
 import bench_grading
+import vllm_server
 from longthought import artifacts
-from longthought.engines import Sampling, TransformersEngine
+from longthought.engines import Engine, Sampling, TransformersEngine
+from longthought.engines.choose import open_engine
+from longthought.engines.in_process import Unpacked
+from longthought.engines.options import EngineOptions
 from longthought.evaluation.scaling import maj_curves
 from longthought.experiments import plain_examples, thought_examples
 from longthought.models import SMOLLM2, Architecture, load, new_student
@@ -118,6 +123,75 @@ def sampling(console_rows: list[tuple[str, str, str, str]]) -> None:
         console_rows.append((f"{name}, tokens/s", "transformers engine", f"{fast:.0f}", f"{fast / slow:.2f}"))
 
 
+def engines(console_rows: list[tuple[str, str, str, str]]) -> None:
+    """Every engine on the same chat prompts, greedy, beside what a user would write: one prompt at a time with
+    transformers, and vLLM's own `LLM.chat`, on the same model in memory. Each is warmed up before it is timed."""
+    what = "same prompts, tokens/s"
+    asked = [f"Explain in a few words: {p.text}" for p in generate(32, "held_out", difficulties=DIFFICULTIES)]
+    wanted = Sampling(max_tokens=32)
+
+    def count(engine: Engine) -> int:
+        return sum(c.tokens for row in engine.generate(asked, wanted) for c in row)
+
+    model, tokenizer = load(SMOLLM2, dtype="bfloat16")
+
+    def naive() -> int:
+        made = 0
+        for prompt in asked:
+            encoded = tokenizer.apply_chat_template(
+                [{"role": "user", "content": prompt}],
+                add_generation_prompt=True, return_tensors="pt", return_dict=True,
+            )  # fmt: skip
+            with torch.inference_mode():
+                out = model.generate(**encoded, max_new_tokens=32, do_sample=False)
+            made += out.shape[1] - encoded["input_ids"].shape[1]
+        return made
+
+    slow = timed(naive)
+    console_rows.append((what, "plain transformers loop", f"{slow:.0f}", "1.00"))
+    ours = TransformersEngine(model, tokenizer, name=SMOLLM2, batch_size=32)
+    count(ours)
+    fast = timed(lambda: count(ours))
+    console_rows.append((what, "transformers engine", f"{fast:.0f}", f"{fast / slow:.2f}"))
+    _vllm_engines(console_rows, what, asked, count)
+
+
+def _vllm_engines(
+    console_rows: list[tuple[str, str, str, str]], what: str, asked: list[str], count: Callable[[Any], int]
+) -> None:
+    if not vllm_server.installed():
+        console_rows.append((what, "vllm and served engines", "", vllm_server.NEEDS_VLLM))
+        return
+    engine: Any = open_engine(f"vllm:{SMOLLM2}", EngineOptions(dtype="bfloat16", max_model_len=1024))
+    from vllm import SamplingParams
+
+    chats = [[{"role": "user", "content": prompt}] for prompt in asked]
+    greedy = SamplingParams(max_tokens=32, temperature=0)
+
+    def raw() -> int:
+        return sum(len(o.outputs[0].token_ids) for o in engine._llm.chat(chats, greedy, use_tqdm=False))
+
+    raw()
+    count(engine)
+    # In turns, so that a busy moment of the machine strikes both.
+    pairs = [(timed(raw), timed(lambda: count(engine))) for _ in range(5)]
+    plain, wrapped = (float(np.median(column)) for column in zip(*pairs, strict=True))
+    engine.close()
+    console_rows.append((what, "raw vLLM (LLM.chat)", f"{plain:.0f}", "1.00"))
+    console_rows.append((what, "vllm engine", f"{wrapped:.0f}", f"{wrapped / plain:.2f}"))
+    with tempfile.TemporaryDirectory() as folder:
+        log, unpacked = Path(folder) / "vllm.log", Path(artifacts.make(Unpacked(SMOLLM2)))
+        with vllm_server.running(unpacked, SMOLLM2, log, dtype="bfloat16") as url:
+            # A folder for each run: answers that are kept would cost nothing.
+            served = [
+                open_engine(f"openai:{SMOLLM2}", EngineOptions(base_url=url, concurrency=32, cache=Path(folder) / name))
+                for name in ("warm", "timed")
+            ]
+            count(served[0])
+            over_http = timed(lambda: count(served[1]))
+    console_rows.append((what, "openai engine, vLLM's server", f"{over_http:.0f}", f"{over_http / plain:.2f}"))
+
+
 def votes(console_rows: list[tuple[str, str, str, str]]) -> None:
     """maj@k for 500 problems of 64 samples, every k, exact; no two problems have the same counts of answers."""
     generator = np.random.default_rng(0)
@@ -142,6 +216,7 @@ def main() -> None:
         os.environ["LONGTHOUGHT_ARTIFACTS"] = str(Path(folder) / "artifacts")
         training(rows)
         sampling(rows)
+        engines(rows)
         votes(rows)
         artifacts.close_workers()
     table = Table("what", "how", "speed", "ratio", title=f"{os.cpu_count()} cores, torch {torch.__version__}")

@@ -133,6 +133,7 @@ def test_too_long_an_answer_is_refused_in_one_line(engine):
 
 
 @needs_vllm
+@pytest.mark.timeout(600)
 def test_vllm_side_by_side_answers_as_one(in_process, unpacked):
     both: Any = open_engine(f"vllm:{unpacked}", EngineOptions(max_model_len=1024, data_parallel=2))
     try:

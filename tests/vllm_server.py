@@ -36,12 +36,12 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def running(model: Path, name: str, log: Path) -> Iterator[str]:
+def running(model: Path, name: str, log: Path, dtype: str = "float32") -> Iterator[str]:
     """The base URL of a server of `model` under `name`; it ends with the block, whatever ends that."""
     port = free_port()
     options = ["--model", str(model), "--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)]
     # Without this, the server would take its default sampling from the model's files.
-    options += ["--generation-config", "vllm", "--dtype", "float32", "--max-model-len", "2048", "--enforce-eager"]
+    options += ["--generation-config", "vllm", "--dtype", dtype, "--max-model-len", "2048", "--enforce-eager"]
     quiet = {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
     with log.open("w") as out:
         server = subprocess.Popen(
