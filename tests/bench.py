@@ -127,8 +127,8 @@ def engines(console_rows: list[tuple[str, str, str, str]]) -> None:
     """Every engine on the same chat prompts, greedy, beside what a user would write: one prompt at a time with
     transformers, and vLLM's own `LLM.chat`, on the same model in memory. Each is warmed up before it is timed."""
     what = "same prompts, tokens/s"
-    asked = [f"Explain in a few words: {p.text}" for p in generate(32, "held_out", difficulties=DIFFICULTIES)]
-    wanted = Sampling(max_tokens=32)
+    asked = [f"Explain in a few words: {p.text}" for p in generate(16, "held_out", difficulties=DIFFICULTIES)]
+    wanted = Sampling(max_tokens=24)
 
     def count(engine: Engine) -> int:
         return sum(c.tokens for row in engine.generate(asked, wanted) for c in row)
@@ -143,7 +143,7 @@ def engines(console_rows: list[tuple[str, str, str, str]]) -> None:
                 add_generation_prompt=True, return_tensors="pt", return_dict=True,
             )  # fmt: skip
             with torch.inference_mode():
-                out = model.generate(**encoded, max_new_tokens=32, do_sample=False)
+                out = model.generate(**encoded, max_new_tokens=24, do_sample=False)
             made += out.shape[1] - encoded["input_ids"].shape[1]
         return made
 
@@ -166,7 +166,7 @@ def _vllm_engines(
     from vllm import SamplingParams
 
     chats = [[{"role": "user", "content": prompt}] for prompt in asked]
-    greedy = SamplingParams(max_tokens=32, temperature=0)
+    greedy = SamplingParams(max_tokens=24, temperature=0)
 
     def raw() -> int:
         return sum(len(o.outputs[0].token_ids) for o in engine._llm.chat(chats, greedy, use_tqdm=False))
