@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from longthought.artifacts import Artifact, build, digest
+from longthought.assignments import filled
 from longthought.engines import Sampling
 from longthought.engines.options import EngineOptions
 from longthought.errors import UserError
@@ -403,18 +404,19 @@ def scaling_study(
     samples: int,
     sampled_seeds: int,
     temperature: float,
-    options: EngineOptions | None = None,
+    engine: Sequence[str] = (),
 ) -> Study:
     """The book's students on held-out problems; or, when `problems` names a file, a pretrained `model` on that file.
 
-    `model` may name any engine (see `engines.choose`), and `options` are that engine's.
+    `model` may name any engine (see `engines.choose`), and `engine` holds options of that engine as KEY=VALUE.
     """
     sampling = Sampling(max_tokens=s.max_tokens, temperature=temperature, samples=samples)
     if problems:
         asked = tuple(load_jsonl(problems, limit))
+        options = filled(EngineOptions, "the engines", {}, "engine", engine)
         own = Samples(
             model, model, asked, sampling, BOXED_PROMPT, s.dtype, s.device, PRETRAINED_BATCH, None,
-            options or EngineOptions(),
+            options,
         )  # fmt: skip
         record = {
             "problems_file": problems.rpartition("/")[2],

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from longthought.assignments import filled
 from longthought.cli.base import app, console
 from longthought.errors import UserError
-from longthought.problems import json_object, load_jsonl
+from longthought.problems import load_jsonl
 
 if TYPE_CHECKING:
     from longthought.thoughts.record import Call, Thought
@@ -122,7 +123,7 @@ def think(
         "dtype": dtype, "cache": out / "paid",
     }  # fmt: skip
     refuse_secrets({"--base-url": base_url, "--teacher": teacher, "-e": engine or []}, os.environ)
-    how = _filled(EngineOptions, "the engines", asked, "-e", engine or [])
+    how = filled(EngineOptions, "the engines", asked, "-e", engine or [])
 
     from longthought.thoughts.making import Job, run_job
     from longthought.thoughts.sets import method_module, options_class, roles
@@ -130,7 +131,7 @@ def think(
     wanted = roles(method)
     if critic and "critic" not in wanted:
         raise UserError(f"--critic: {method} has no critic, only a debate has one")
-    options = _filled(options_class(method), method, given, "-p", assignments or [])
+    options = filled(options_class(method), method, given, "-p", assignments or [])
     specs = {role: critic if role == "critic" and critic else teacher for role in wanted}
     rows = [replace(p, language=language_of(p.text) or "en") for p in everything]
     check = getattr(method_module(method), "check_problems", None)
@@ -146,38 +147,6 @@ def think(
 
     thoughts, calls, done = run_job(job, open_all)
     _show(method, out, thoughts, calls, done)
-
-
-def _filled(record: Any, owner: str, given: Mapping[str, Any], flag: str, assignments: Sequence[str]) -> Any:
-    """An options record from flags (None is not given) and from KEY=VALUE, read by the types of its fields."""
-    known = {f.name: str(f.type).removesuffix(" | None") for f in fields(record)}
-    values = {name: value for name, value in given.items() if value is not None}
-    for name, value in values.items():
-        if name not in known:
-            raise UserError(f"--{name.replace('_', '-')} is no option of {owner}; there are {', '.join(known)}")
-        if known[name].startswith("tuple") and isinstance(value, str):
-            values[name] = _value(f"--{name}", known[name], value)
-    for assignment in assignments:
-        name, sign, text = assignment.partition("=")
-        if not sign:
-            raise UserError(f"{flag} {assignment}: write {flag} name=value")
-        if name not in known:
-            raise UserError(f"{flag} {assignment}: {owner} has no option {name!r}; there are {', '.join(known)}")
-        values[name] = _value(f"{flag} {assignment}", known[name], text)
-    return record(**values)
-
-
-def _value(where: str, kind: str, text: str) -> Any:
-    """A text as the type of a field."""
-    if kind.startswith("tuple"):
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    if kind.startswith("Mapping"):
-        return json_object(text, where)
-    read, wanted = {"int": (int, "a whole number"), "float": (float, "a number")}.get(kind, (str, "a text"))
-    try:
-        return Path(text) if kind == "Path" else read(text)
-    except ValueError:
-        raise UserError(f"{where}: {wanted} is wanted") from None
 
 
 def _show(

@@ -270,7 +270,7 @@ def _entry(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
     try:
         if info.compress_type != _ZSTANDARD:
             return archive.read(info)
-        import pyarrow  # type: ignore[import-untyped]
+        import pyarrow
 
         file = archive.fp
         assert file is not None
@@ -288,7 +288,7 @@ def _entry(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
 
 def _lighteval(path: Path, wanted: Wanted) -> Iterator[Answer]:
     import pyarrow
-    import pyarrow.parquet  # type: ignore[import-untyped]
+    import pyarrow.parquet
 
     try:
         table = pyarrow.parquet.ParquetFile(path)
