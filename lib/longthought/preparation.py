@@ -15,9 +15,11 @@ import pandas as pd
 from longthought.artifacts import digest, root
 from longthought.curation.contamination import STAGES, Benchmarks, read_benchmark
 from longthought.curation.curate import (
+    NO_ROW,
     Summary,
     curate_files,
     curate_rows,
+    first_look,
     labelled_cases,
     measured,
     rule_table,
@@ -25,12 +27,6 @@ from longthought.curation.curate import (
 from longthought.curation.rows import Source
 from longthought.curation.rules import Rules
 from longthought.statistics import wilson
-
-# The parts of the labelled rows, and what each may be read as.
-PARTS = {
-    "held_back": "rows that the rules were not fitted to when these were first measured",
-    "tuned": "rows that the rules were fitted to",
-}
 
 
 def told(training_file: str) -> str:
@@ -52,10 +48,21 @@ def _folder(training_file: str) -> Path:
     return folder / digest([Source.of(training_file).record(), rules.digest])[:24]
 
 
-def rule_errors(part: str) -> pd.DataFrame:
-    """Precision and recall of each rule on one part of the labelled rows, see `PARTS`."""
-    cases = [case for case in labelled_cases() if case["part"] == part.replace("_", " ")]
-    return rule_table(measured(cases))
+def rule_errors() -> pd.DataFrame:
+    """Precision and recall of each rule: now on all labelled rows, and at first look on the parts it had not seen.
+
+    Somebody who had not seen the rules wrote the examination; the held-out rows were written after the rules had been
+    mended on it. What a first look showed was mended afterwards, so the first looks say more about other rows.
+    """
+    cases = labelled_cases()
+    parts = {name: [case for case in cases if case["part"] == name] for name in ("examination", "held out")}
+    looks = {f"all {len(cases)} rows, now": measured(cases)}
+    looks |= {f"{name}, first look": first_look(own) for name, own in parts.items()}
+    table = pd.concat(rule_table(found).assign(**{"labelled rows": look}) for look, found in looks.items())
+    table = table[(table["precision"] != NO_ROW) | (table["recall"] != NO_ROW)]
+    order = list(dict.fromkeys(table["rule"]))
+    table = table.sort_values("rule", key=lambda rules: rules.map(order.index), kind="stable", ignore_index=True)
+    return table[["rule", "labelled rows", "precision", "recall"]]
 
 
 def screened(training_file: str, benchmark_file: str) -> pd.DataFrame:

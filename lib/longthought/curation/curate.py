@@ -44,6 +44,7 @@ CASES = files("longthought") / "data/curation_cases.jsonl"
 SUMMARY = "summary.json"
 _FORM = 1  # of the folder
 _SMALL = 2_000_000  # bytes that are judged faster here than workers start
+NO_ROW = "no such row"  # in place of a rate
 _SHOWN = 160
 _LACKING = 20  # rows without a field before the field's name is taken for a mistake
 
@@ -487,8 +488,13 @@ class Measured:
 def labelled_cases(path: Path | None = None) -> list[dict[str, Any]]:
     """The labelled rows of the project: NuminaMath-CoT's fields, `language`, `part`, and `labels`, the rules to fire.
 
-    They were written for this purpose. The part "held back" was written before there were rules, and was first looked
-    at after the rules had been fitted to the part "tuned"; the part "added" holds what came up later.
+    They were written for this purpose, in parts. The rules were written on "tuned"; "held back" was there before them
+    and was first looked at after that; "added" holds what came up later. "examination" was written by somebody who had
+    not seen the rules, "first held out" and "held out" after the rules had been mended on the part before them. In
+    these three parts `why` tells what a row is there for, `first` names the rules that fired when they met the row for
+    the first time, and `first_labels`, where it is there, the labels before they were changed (`why` says for
+    what reason).
+    Classes of mistakes that a part showed were mended afterwards, so that only a first look speaks for other rows.
     """
     text = (path or CASES).read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
@@ -507,14 +513,25 @@ def measured(cases: Sequence[Mapping[str, Any]], rules: Rules | None = None) -> 
     for name in DUPLICATES:
         if name in rules.names:
             fired[name] = [match is not None and match[0] == name for match in matches]
-    found = []
-    for name in rules.names:
-        pairs = list(zip(cases, fired[name], strict=True))
-        hits = sum(said and name in case["labels"] for case, said in pairs)
-        alarms = tuple(case["problem"] for case, said in pairs if said and name not in case["labels"])
-        misses = tuple(case["problem"] for case, said in pairs if not said and name in case["labels"])
-        found.append(Measured(name, hits, alarms, misses))
-    return found
+    return [_compared(name, cases, fired[name], [case["labels"] for case in cases]) for name in rules.names]
+
+
+def first_look(cases: Sequence[Mapping[str, Any]]) -> list[Measured]:
+    """What the rules did when they met these cases for the first time, against the labels of that time."""
+    labels = [case.get("first_labels", case["labels"]) for case in cases]
+    return [_compared(name, cases, [name in case["first"] for case in cases], labels) for name in TITLES]
+
+
+def _compared(
+    rule: str, cases: Sequence[Mapping[str, Any]], fired: Sequence[bool], labels: Sequence[Sequence[str]]
+) -> Measured:
+    triples = [(case["problem"], said, rule in own) for case, said, own in zip(cases, fired, labels, strict=True)]
+    return Measured(
+        rule,
+        sum(said and right for _, said, right in triples),
+        tuple(problem for problem, said, right in triples if said and not right),
+        tuple(problem for problem, said, right in triples if right and not said),
+    )
 
 
 def rule_table(found: Sequence[Measured]) -> pd.DataFrame:
@@ -524,7 +541,7 @@ def rule_table(found: Sequence[Measured]) -> pd.DataFrame:
     from longthought.statistics import wilson
 
     def rate(k: int, n: int) -> str:
-        return str(wilson(k, n)) if n else "no such row"
+        return str(wilson(k, n)) if n else NO_ROW
 
     return pd.DataFrame(
         [

@@ -23,6 +23,7 @@ from typing import Any
 
 import yaml
 
+from longthought.curation import parts
 from longthought.errors import UserError
 from longthought.grading import expressions
 from longthought.grading.answers import Answer, read
@@ -129,7 +130,7 @@ _IS_SHOWN = r"(?:shown|pictured|depicted|illustrated|displayed)"
 _SHOWS = r"(?:shows?|depicts?|illustrates?|gives|displays)"
 _PICTURE = re.compile(
     rf"\b(?:in|on|from|see|using|use|per|consult|refer to|referring to|with reference to) (?:the |this )?"
-    rf"(?:\w+ )?{_NOUN}(?!\w)(?! (?:skat|frame|of speech))"
+    rf"(?:(?!an? )\w+ )?{_NOUN}(?!\w)(?! (?:skat|frame|of speech))"
     rf"|\b{_NOUN} ?\(?\d"
     rf"|\b(?:the|this|following|accompanying|adjoining) {_NOUN} (?:\d+ )?(?:{_SHOWS}|represents)\b"
     rf"|\b(?:the|this|following|accompanying) (?:\w+ )?{_PLOT} {_SHOWS}\b"
@@ -138,6 +139,11 @@ _PICTURE = re.compile(
     rf"|\b(?:{_NOUN}|{_PLOT}|{_SHAPE}) (?:(?:is|are|that is|which is|as) )?(?:{_IS_SHOWN}|{_PLACE})"
     r"(?! (?:by|that|to|how)\b)"
     rf"|\b{_IS_SHOWN} (?:{_PLACE}|in the (?:{_NOUN}|{_PLOT}))"
+    r"|\b(?:drawn|sketched|plotted|graphed|printed|reproduced|copied) (?:below|above|here|opposite)"
+    r"(?! (?:the|an?|it|this|that|each|every|its|\$))"
+    r"|\b(?:in|on|from|by|at|off|use|using|consult|study|based on|according to) the (?:\w+ ){0,2}"
+    rf"(?:{_NOUN}|{_PLOT}) (?:(?:of|for) [^.?;]{{1,60}}? )?(?:provided|supplied|given|attached)\b"
+    r"(?! (?:that|by|a|an|the)\b)"
     rf"|\bas (?:is |are )?(?:{_IS_SHOWN}|sketched|drawn)\b"
     r"(?! (?:by|earlier|before|previously|in (?:class|the (?:\w+ )?(?:table|example|text|lecture|proof))))"
     r"|\bthe (?:diagram|illustration)\b"
@@ -157,9 +163,17 @@ _TABLE = re.compile(r"\btable (?:is )?(?:shown |given )?(?:below|above)\b|\bfoll
 _TABLE_MARKS = ("|", "&", "\\hline", "tabular", "\\begin")
 _PICTURE_ZH = re.compile(
     r"如[上下左右附]?(?:边|面|侧)?的?图(?![像象书])|(?<!以)[上下左右附](?:边|面|侧)?的?图(?![像象书形纸])|[观看读见](?:察)?(?:下列|以下|下面)?图(?:形|案|(?![像象书]))"
-    r"|(?<![画作地])图\s?[(（]?[0-9１-９一二三四甲乙①②③]|[左右]所示|图所示|图示|插图|附图|(?<!画)(?<!画出)(?<!作出)示意图"
+    r"|(?<![画作地])图\s?[(（]?[0-9１-９一二三四甲乙①②③]|[左右]所示|图所示|图示|插图|附图|(?<![画作张幅个])(?<![画作]出)示意图"
+    r"|(?<![画作])图(?:[(（][^()（）]{1,8}[)）])?(?:分别)?(?:如[下右左]|见[下右左])"
     r"|[下上右左](?:面|边|列)的?(?:程序框图|流程图|统计图|图表|图案)"
+    r"|(?:根据|依据|由|从|据|看|观察|阅读)(?:(?!画|作)[^，,。；;]){0,6}(?:统计|直方|折线|条形|扇形|流程|框|示意)图(?!的?[画作绘制])"
+    r"|如[上下左右](?:面|边)?(?:(?!画|作|绘)[\u4e00-\u9fff]){0,8}图(?![像象书])"
 )
+# "Which of the following patterns": a picture, unless the text names or describes them.
+_AMONG_ZH = re.compile(
+    r"(?:下列|以下|下面)(?:各|的|这)?[\d一二两三四五六七八九几]?[个幅张组种]?(?:图[案形片标]|标志|几何体)(?:中|里|是)"
+)
+_LISTED_ZH = re.compile(r"[①、]|[a-d][.．]")
 _IN_GRAPH_ZH = re.compile(r"(?<![地画])图中")
 _GRAPH_THEORY = re.compile(r"顶点|连通|完全图|简单图|子图|图论|无向图|有向图|[度边]数")
 _SHADED_ZH = re.compile(r"(?<![涂画成为])(?<!涂上)(?<!画上)阴影")
@@ -190,10 +204,14 @@ def _picture(parameters: Mapping[str, Any]) -> Check:
                 found = _TABLE.search(text)
                 if found:
                     return _quoted(found[0]) + " without the table"
-        if case.chinese and ("图" in text or "阴影" in text or "所示" in text):
+        if case.chinese and ("图" in text or "阴影" in text or "所示" in text or "下列" in text):
             found = _PICTURE_ZH.search(text) or _SHADED_ZH.search(text)
             if found is None and not _GRAPH_THEORY.search(text):
                 found = _IN_GRAPH_ZH.search(text)
+            if found is None:
+                found = _AMONG_ZH.search(text)
+                if found and _LISTED_ZH.search(text):
+                    found = None
             if found:
                 return _quoted(found[0])
         return ""
@@ -221,13 +239,32 @@ def _no_answer(parameters: Mapping[str, Any]) -> Check:
 
 _CLAUSE = r"(?:^|[.;:?!,)\]}$*]|\\\\"
 _PROOF = re.compile(
-    _CLAUSE
-    + r"|\b(?:and|then|also|please|hence|thus|therefore|can you|(?:required|asked|have|need|want|is) to))\s{0,8}"
+    _CLAUSE + r"|\buse [^.;?]{1,80}? to|\b(?:and|then|also|please|hence|thus|therefore|can you"
+    r"|(?:required|asked|have|need|want|wish|is|are|remains) to))\s{0,8}"
     r"((?:dis)?prove\b(?! (?:\w+ )?(?:your|his|her|their|my|our|its)\b)(?! (?:it|this|so|him|her|them)\b\W)"
     r"|(?:show|demonstrate|verify|establish|deduce|conclude)(?: also| further| algebraically)?"
-    r"(?: that\b|,? (?:\$|\\[(\[])|:| the (?:following|identity|inequality|equality|statement)\b)"
+    r"(?:(?: from|,? (?:using|by|with)) [^.;?]{1,60}? that\b| that\b|,? (?:\$|\\[(\[])|:"
+    r"| the (?:following|identity|inequality|equality|statement)\b)"
     r"(?! (?:your|is|was|runs|airs|starts|begins|lasts)\b)"
-    r"|show how\b|(?:give|write|find) a proof\b)",
+    r"|show how\b|establish the (?:existence|uniqueness|convergence)\b|(?:give|write|find) a proof\b"
+    r"|be (?:shown|proved|proven|demonstrated|established)(?: that\b|:))",
+    re.MULTILINE,
+)
+# What follows "prove" or "show" where the proof is that of an answer which the problem asks for.
+_OF_THE_ANSWER = re.compile(
+    r"(?: that)? (?:it|this|that|these|those|they|there (?:is|are) no|no (?:other|larger|smaller|greater|bigger|more|"
+    r"further|such|better)|(?:the|this|that) (?:answer|value|bound|minimum|maximum|number|result|list)|your)\b"
+)
+# Demands for reasons: a proof where no value is asked, otherwise the way to it.
+_REASONS = re.compile(
+    _CLAUSE + r"|\b(?:and|then|please|can you))\s{0,8}"
+    r"(convince (?:yourself|me|us) that\b|give (?:an? |some )?(?:argument|explanation|reason|justification)s? "
+    r"(?:that (?:shows|proves) )?(?:that|why)\b"
+    r"|explain (?:carefully |briefly )?(?:why|how it follows)\b(?! (?:he|she|they|his|her|their)\b)"
+    r"|(?:confirm|argue|check|ascertain|reason)\b(?:,? by induction(?: on \S{1,9})?,?)?"
+    r"(?: that\b| the (?:identity|inequality|equality|statement|claim))"
+    r"|justify(?: the (?:following|claim|statement|assertion|fact|identity|inequality|formula)| that\b| why\b|:)"
+    r"|derive (?:that\b|the (?:\w+ )?(?:inequality|identity|relation|equality|estimate|bound)|[$:]))",
     re.MULTILINE,
 )
 # A choice among several names, such as "a circle, a line, or empty", is no decision that needs a proof.
@@ -239,14 +276,30 @@ _DECISION = re.compile(
     r"|can (?:one|we|you|it|he|she|they|this|the|a|an|every|any)\b)",
     re.MULTILINE,
 )
-_VALUE = re.compile(
-    r"\b(?:find|values? of|compute|calculate|evaluate|how (?:many|much|long|far|old)|what is|what are|"
-    r"determine (?:the|all))\b"
+_ASKED = r"find|compute|calculate|evaluate|how (?:many|much|long|far|old)|what is|what are|determine (?:the|all)"
+_ASKED_FOR = re.compile(rf"\b(?:{_ASKED})\b")
+_VALUE = re.compile(rf"\b(?:{_ASKED}|values? of)\b")
+_PROOF_ZH = re.compile(
+    r"求证(?!书|件|券|人|明[显白文])|[试推]证(?!券)|证明(?![显文])|论证(?=[:：]|[^，。]{0,40}(?:成立|必|总|都))"
 )
-_PROOF_ZH = re.compile(r"求证|试证|证明")
-_NO_PROOF_BEFORE = re.compile(r"(?:身份|学生|工作|出生|健康|资格|收入|可以|能够|可|被|曾|已|所|不能|无法|经|法)$")
+_NO_PROOF_BEFORE = re.compile(
+    r"(?:身份|学生|工作|出生|健康|资格|收入|居住|在职|财产|完税|事实|实践|经验|历史|研究|实验|调查|结果|数据|理论"
+    r"|可以|能够|可|被|曾|已|所|不能|无法|经|了|过|[种个]|法)$"
+)
+# "A certificate", as something that is handed out or held.
+_CERTIFICATE = re.compile(r"(?:办理?|开具?|出具|凭|持|领取?|提交|[份张])[\u4e00-\u9fff]{0,5}$")
 _NO_PROOF_AFTER = re.compile(r"(?:自己|自身|清白|[他她]|文件|书|材料|人|信|了|过|[你您](?:们)?的|上述结论|这个结论|$)")
+_OF_THE_ANSWER_ZH = re.compile(
+    r"之(?:[。.，,；;！!]|$)|[。.！!]|$|(?:[你您所此该本这]|上述|以上|得到)[^，。,]{0,5}(?:结论|结果|答案|解答|值)|[其它这此][^，。,]{0,3}(?:最[大小多少]|唯一)"
+    r"|(?:没有|再无|不存在|别无|无)(?:其[他它余]|别的|更)"
+)
 _METHOD_QUESTION_ZH = re.compile(r"[几多]|增加|假设|应|第[一二]步")
+_CLAIM_ZH = r"(?=[^。]{0,80}(?:[都均总必恒]|能被|不可能|成立|任[意何]|无论|相等|单调|递[增减]|等式|[=≥≤><]|\\[gl]eq?))"
+_REASONS_ZH = re.compile(
+    r"(?:^|[，,。.；;：:请试])说明(?![书牌]|理由|[你您])(?:(?=[:：，,])|(?=为什么|为何)|" + _CLAIM_ZH + r")"
+    r"|(?:[试请][你您]?用|利用|运用|归纳)[^，,。]{0,12}说明(?![书牌]|理由|[你您])"
+    r"|(?:^|[，,。.；;：:请试])(?:验证|推导|导出)(?!码)" + _CLAIM_ZH
+)
 _DECISION_ZH = re.compile(r"是否|能否|判断[^。]{0,60}(?:理由|真假|关系)|说明理由")
 _VALUE_ZH = re.compile(r"求(?!证)|多少|几(?!何)|计算")
 
@@ -254,28 +307,42 @@ _VALUE_ZH = re.compile(r"求(?!证)|多少|几(?!何)|计算")
 def _proof(parameters: Mapping[str, Any]) -> Check:
     def check(case: Case) -> str:
         text = case.text
-        if "prove" in text or "proof" in text or "show" in text or "demonstrate" in text or "verify" in text or (
-            "establish" in text or "deduce" in text or "conclude" in text
-        ):  # fmt: skip
-            found = _PROOF.search(text)
-            if found:
-                return _quoted(found[1])
+        if any(map(text.__contains__, _PROVING)):
+            for found in _PROOF.finditer(text):
+                if not (_OF_THE_ANSWER.match(text, found.end()) and _asked_before(_ASKED_FOR, text, found.start())):
+                    return _quoted(found[1])
         if "证" in text and case.chinese:
             for found in _PROOF_ZH.finditer(text):
                 if _asks_for_proof(text, found.start(), found.end()):
                     return _quoted(found[0])
-        decided = None
-        if "whether" in text or " if " in text or "there " in text or "can " in text or "is it " in text:
-            decided = _DECISION.search(text)
-        if decided and not _VALUE.search(text) and case.number[0]:
-            return _quoted(decided[0].lstrip(" .;:?!,)]}$*\\\n"))
-        if case.chinese and ("是否" in text or "能否" in text or "判断" in text or "理由" in text):
-            decided = _DECISION_ZH.search(text)
-            if decided and not _VALUE_ZH.search(text) and case.number[0]:
-                return _quoted(decided[0])
+        wanted = None
+        if any(map(text.__contains__, _DECIDING)):
+            wanted = _DECISION.search(text)
+        if wanted and not _VALUE.search(text) and case.number[0]:
+            return _quoted(wanted[0].lstrip(" .;:?!,)]}$*\\\n"))
+        wanted = None
+        if any(map(text.__contains__, _REASONING)):
+            wanted = _REASONS.search(text)
+        if wanted and not _VALUE.search(text):
+            return _quoted(wanted[1])
+        if case.chinese and any(map(text.__contains__, _TELLING_ZH)) and not _VALUE_ZH.search(text):
+            wanted = _REASONS_ZH.search(text) or (_DECISION_ZH.search(text) if case.number[0] else None)
+            if wanted:
+                return _quoted(wanted[0])
         return ""
 
     return check
+
+
+_PROVING = ("prove", "proof", "show", "demonstrate", "verify", "establish", "deduce", "conclude")
+_DECIDING = ("whether", " if ", "there ", "can ", "is it ")
+_REASONING = ("explain", "convince", "give ", "confirm", "argue", "check", "ascertain", "reason", "justify", "derive")
+_TELLING_ZH = ("是否", "能否", "判断", "说明", "理由", "验证", "推导", "导出")
+
+
+def _asked_before(value: re.Pattern[str], text: str, end: int) -> bool:
+    found = value.search(text)
+    return found is not None and found.start() < end
 
 
 def _asks_for_proof(text: str, start: int, end: int) -> bool:
@@ -284,73 +351,28 @@ def _asks_for_proof(text: str, start: int, end: int) -> bool:
     if text[start - 1 : start] == "法":
         # Proof by induction is asked for, unless only a step of it is.
         return not _METHOD_QUESTION_ZH.search(text, end, end + 300)
-    return not _NO_PROOF_BEFORE.search(text[max(0, start - 4) : start]) and not _NO_PROOF_AFTER.match(text, end)
+    before = text[max(0, start - 8) : start]
+    if _NO_PROOF_BEFORE.search(before) or _CERTIFICATE.search(before) or _NO_PROOF_AFTER.match(text, end):
+        return False
+    return not (_OF_THE_ANSWER_ZH.match(text, end) and _asked_before(_VALUE_ZH, text, start))
 
 
 # --- several parts ---
 
-_MARK = re.compile(
-    r"(?<![a-z0-9\\^_)])[(（]\s?(?P<bracketed>[a-h]|[ivx]{1,4}|[1-9]|[ⅰⅱⅲⅳⅴ])\s?[)）]|(?P<circled>[①-⑨])"
-    r"|(?:^|(?<=[.?!:;。；：？]))[\s*]{0,4}(?:(?:part|question|problem|task)\s(?P<part>[a-h]|[1-9]|[ivx]{1,4})\b"
-    r"|(?P<bare>[ivx]{1,4}|[a-h]|[1-9])[.)、．](?=[\s$\u3400-\u9fff]))"
-    r"|(?:问题|第)(?P<chinese>[一二三四五])(?=问|[：:])",
-    re.MULTILINE,
-)
-_MARKS = (
-    ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x"), "abcdefgh", "123456789", "①②③④⑤⑥⑦⑧⑨",
-    "一二三四五", "ⅰⅱⅲⅳⅴ",
-)  # fmt: skip
-_SECOND = re.compile(
-    r"[(（]\s?(?:b|2|ii|ⅱ)\s?[)）]|②|(?:b|2|ii)[.)、．][\s$\u3400-\u9fff]|(?:part|question|problem|task)\s(?:b|2|ii)\b|二"
-)
-# Which rows of marks a mark belongs to ("i" to two), and its place there from 0.
-_PLACES = {m: [(at, row.index(m)) for at, row in enumerate(_MARKS) if m in row] for row in _MARKS for m in row}
-_ASKS = re.compile(
-    r"[?？]|\b(?:find|compute|calculate|evaluate|determine|prove|show|solve|simplify|factor|estimate|verify|express|"
-    r"sketch|deduce|construct|describe|what|how many|how much)\b"
-    r"|求|证明|判断|计算|写出|化简|解方程|解不等式|多少|几(?!何)|是否|说明理由|讨论|比较|作出|画出|指出|猜想|试问"
-)
-_SHARED = re.compile(
-    r"\b(?:find|compute|calculate|evaluate|simplify|solve|factor|prove|show|determine|differentiate|integrate|expand|"
-    r"convert|express|write)\b(?: (?:each|all|both) of)?"
-    r"(?: the following(?: \w+){0,4}| that| the (?:values?|sums?|products?|derivatives?)(?: of)?| for \$?\w\$?)?"
-    r"\s?[:.,]?\s*$"
-    r"|(?:求|计算|化简|解|证明|求证|因式分解|判断|比较|写出)(?:(?!满足|条件|使)[^，。；,;]){0,14}[：:]?\s*$"
-)
-
 
 def _parts(parameters: Mapping[str, Any]) -> Check:
-    def check(case: Case) -> str:
-        text = case.text
-        if not _SECOND.search(text):
-            return ""
-        marks: dict[tuple[str, int], list[tuple[int, int]]] = {}
-        for found in _MARK.finditer(text):
-            style = str(found.lastgroup)
-            for row, place in _PLACES.get(found[style], ()):
-                spans = marks.setdefault((style, row), [])
-                # Only marks that count on from the first are marks of parts.
-                if place == len(spans):
-                    spans.append(found.span())
-        for spans in marks.values():
-            if len(spans) < 2:
-                continue
-            ends = [start for start, _ in spans[1:]] + [len(text)]
-            asking = sum(_ASKS.search(text, end, stop) is not None for (_, end), stop in zip(spans, ends, strict=True))
-            if asking >= 2 or _SHARED.search(text[max(0, spans[0][0] - 80) : spans[0][0]]):
-                first, second = (" ".join(text[slice(*span)].split()) for span in spans[:2])
-                return f"{first} and {second} ask for different things"[:80]
-        return ""
-
-    return check
+    return lambda case: parts.several(case.text, case.chinese)
 
 
 # --- answer not numerical ---
 
 _LONGEST_ANSWER = 400
-# "4.5 (元)", which the grader leaves unread.
+# "4.5 (元)" and "36千米/时", which the grader leaves unread.
 _UNIT_IN_BRACKETS = re.compile(
     r"^(?P<number>.*\d\}?\s*)(?P<open>\\text\{)?\s*[(（](?P<unit>[\u3400-\u9fff]{1,6})[)）]\s*\}?$"
+)
+_COMPOUND_UNIT = re.compile(
+    r"^(?P<number>.*\d\}?)\s*(?:\\text\{)?\s*(?P<unit>[\u3400-\u9fff]{1,4})(?:[/／每][\u3400-\u9fff]{1,4})\s*\}?$"
 )
 _NAMED_BY_WORDS = re.compile(r"[A-Za-z]{4}|[\u3400-\u9fff]")
 
@@ -360,7 +382,7 @@ def _numerical(answer: str) -> tuple[str, str]:
     """(why the answer is not one number, or ""; what kind of number it is)."""
     if len(answer) > _LONGEST_ANSWER:
         return "longer than any number", ""
-    unit = _UNIT_IN_BRACKETS.match(answer)
+    unit = _UNIT_IN_BRACKETS.match(answer) or _COMPOUND_UNIT.match(answer)
     return _constant(read(unit["number"] + unit["unit"] if unit else answer))
 
 
@@ -440,7 +462,7 @@ _KINDS: dict[str, tuple[Callable[[Mapping[str, Any]], Check], dict[str, Any]]] =
     "no_answer": (_no_answer, {}),
     "proof": (_proof, {}),
     "parts": (_parts, {}),
-    "not_numerical": (_not_numerical, {"accept": ["unit", "percent", "complex", "base", "choice"]}),
+    "not_numerical": (_not_numerical, {"accept": ["unit", "percent", "base", "choice"]}),
     "not_olympiad": (_not_olympiad, {"sources": [], "levels": [], "unknown": "keep"}),
 }
 
@@ -510,6 +532,7 @@ class Rules:
 
 
 _NEAR = {"threshold": 0.8}
+_ACCEPTABLE = ("unit", "percent", "complex", "base", "choice")
 
 
 def _checked(entry: object, where: str) -> dict[str, Any]:
@@ -532,8 +555,8 @@ def _checked(entry: object, where: str) -> dict[str, Any]:
                 raise UserError(f"{where}: {key} of rule {name} must be a list of texts")
             if key == "phrases" and not all(str(item).strip() for item in items):
                 raise UserError(f"{where}: a phrase of rule {name} is empty and would drop every row")
-            if key == "accept" and not set(items) <= set(wanted):
-                raise UserError(f"{where}: accept of rule {name} takes {', '.join(wanted)}")
+            if key == "accept" and not set(items) <= set(_ACCEPTABLE):
+                raise UserError(f"{where}: accept of rule {name} takes {', '.join(_ACCEPTABLE)}")
         elif key == "unknown" and value not in ("keep", "drop"):
             raise UserError(f"{where}: unknown of rule {name} is keep or drop, not {value!r}")
         elif key == "threshold" and (

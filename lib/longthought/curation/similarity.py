@@ -98,8 +98,9 @@ _POLES = """
     sin cos tan cot sec csc log ln row column first second third last left right before after more less arithmetic
     geometric north south east west hexagon pentagon octagon square rectangle triangle circle sphere cube cone cylinder
     \\le \\ge \\ne \\sqrt \\sin \\cos \\tan \\cot \\sec \\csc \\log \\ln \\max \\min \\cap \\cup
-    two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
-    nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million half double triple twice
+    both only two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million half double triple
+    twice
     二 三 四 五 六 七 八 九 十 百 千 万 两 零 倍
     大 小 多 少 正 负 奇 偶 和 差 积 商 余 不 非 内 外 面 周 体 长 宽 高 半 直 增 减 左 右 前 后 首 末
 """

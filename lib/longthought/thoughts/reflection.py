@@ -4,7 +4,9 @@ The report selects long thoughts "with retrospection and self-reflection" (secti
 is a phrase by which a writer comes back to what he wrote himself. The phrases are patterns for English and Chinese,
 the miniature's word-level texts included; they were written against traps (a waiting time, a bank check, "and so on" in
 Chinese), and `measured` says on a labelled set how often they err. Patterns see words and not meaning: a model that
-writes "wait" without a reason is counted like one that has a reason.
+writes "wait" without a reason is counted like one that has a reason. Of the reflective passages that they were not tuned on
+the patterns find about half, and most of what they find is right: a count of marks is a lower bound of the reflection
+in a text, and a comparison of counts supposes that the compared texts use the same kind of words.
 """
 
 from __future__ import annotations
@@ -298,8 +300,9 @@ def reflection(text: str, language: str, problem: str = "") -> Reflection:
 def load_cases() -> list[dict[str, Any]]:
     """The labelled passages: `text`, `language`, `reflective`, `half`, `why`, and `first`.
 
-    Parts A and B were tuned on, part C never was. `first` is what the scorer said of a passage of B or C when it met
-    the passage for the first time; every passage of B and of C was labelled before that.
+    Parts A and B were tuned on, parts C and D never were; D was written by somebody who had not seen the phrases.
+    `first` is what the scorer said of a passage of B, C or D when it met the passage for the first time; all of these
+    were labelled before that.
     """
     content = files("longthought").joinpath("data/reflection_cases.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in content.splitlines() if line]
