@@ -66,6 +66,14 @@ def test_answers_come_in_the_order_and_shape_of_the_prompts(engine):
     assert engine.generate([], SHORT) == []
 
 
+def test_many_long_prompts_with_seeds_are_answered(engine):
+    """More prompt tokens at once than a server reads in one step."""
+    long = [f"{number}. {'Add one and then two more. ' * 60}" for number in range(8)]
+    answers = engine.generate(long, Sampling(max_tokens=2, temperature=1.0, seed=1))
+    assert [len(row) for row in answers] == [1] * len(long)
+    assert sum(row[0].prompt_tokens for row in answers) > 3000
+
+
 def test_greedy_answers_do_not_change(engine, again):
     first, second = engine.generate(PROMPTS, SHORT), again.generate(PROMPTS, replace(SHORT, seed=9))
     assert [(c.text, c.tokens, c.finish) for (c,) in first] == [(c.text, c.tokens, c.finish) for (c,) in second]
