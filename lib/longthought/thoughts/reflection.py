@@ -4,9 +4,9 @@ The report selects long thoughts "with retrospection and self-reflection" (secti
 is a phrase by which a writer comes back to what he wrote himself. The phrases are patterns for English and Chinese,
 the miniature's word-level texts included; they were written against traps (a waiting time, a bank check, "and so on" in
 Chinese), and `measured` says on a labelled set how often they err. Patterns see words and not meaning: a model that
-writes "wait" without a reason is counted like one that has a reason. Of the reflective passages that they were not tuned on
-the patterns find about half, and most of what they find is right: a count of marks is a lower bound of the reflection
-in a text, and a comparison of counts supposes that the compared texts use the same kind of words.
+writes "wait" without a reason is counted like one that has a reason. Of the reflective passages that they were not
+tuned on the patterns find about half, and most of what they find is right: a count of marks is a lower bound of the
+reflection in a text, and a comparison of counts supposes that the compared texts use the same kind of words.
 """
 
 from __future__ import annotations
