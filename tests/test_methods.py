@@ -48,10 +48,10 @@ def made(one, accuracy: float) -> methods.Made:
 
 
 def test_all_methods_work_on_the_same_unseen_problems(settings, line, sets) -> None:
-    asked = {tuple(p.id for p in one.problems) for one in sets}
-    assert len(asked) == 1 and len(next(iter(asked))) == 30
+    asked = [tuple(p.id for p in one.problems) for one in sets]
+    assert len(set(asked[:4])) == 1 and len(asked[0]) == 30 and asked[4] == asked[0][:8]
     seen = {e.problem.id for e in line.distilled.examples}
-    assert not seen & set(next(iter(asked)))
+    assert not seen & set(asked[0])
     assert all(p.split == "train" for p in sets[0].problems)
     assert [one.method for one in sets] == ["distil", "distil", "debate", "search", "search"]
 
@@ -83,7 +83,7 @@ def test_students_learn_from_equally_many_thoughts(settings, line, sets) -> None
 
 def test_the_table_of_students_adjusts_for_the_number_of_comparisons(settings, line, sets) -> None:
     variants = methods.taught(settings, line, [made(one, 1.0) for one in sets], 20, 5)
-    right = dict(zip([v.stage.label for v in variants], (100, 113, 100, 160, 20), strict=True))
+    right = dict(zip([v.stage.label for v in variants], (100, 113, 100, 160), strict=True))
     graded = {
         name: SimpleNamespace(correct=(np.arange(200) < k)[:, None], mean_tokens=50.0) for name, k in right.items()
     }
@@ -92,13 +92,13 @@ def test_the_table_of_students_adjusts_for_the_number_of_comparisons(settings, l
     said = dict(zip(table["trained on"], table[against], strict=True))
     # 13 : 0 discordant is p = 0.0002 alone and stays below 0.05 after Holm; equal outcomes never differ.
     assert said[variants[1].name] == "different" and said[variants[2].name] == "not distinguishable"
-    assert said[variants[3].name] == "different" and said[variants[4].name] == "different"
-    close = dict(zip(right, (100, 106, 94, 106, 94), strict=True))
+    assert said[variants[3].name] == "different"
+    close = dict(zip(right, (100, 106, 94, 106), strict=True))
     graded = {
         name: SimpleNamespace(correct=(np.arange(200) < k)[:, None], mean_tokens=50.0) for name, k in close.items()
     }
     table = methods.student_table(variants, graded)
-    # 6 : 0 is p = 0.031 each, and four such tests tell nothing together.
+    # 6 : 0 is p = 0.031 each, and three such tests tell nothing together.
     assert (table[against].dropna() == "not distinguishable").all()
     assert table["p"].dropna().astype(float).max() < 0.05 < table["p, Holm"].dropna().astype(float).min()
 
@@ -135,7 +135,9 @@ def test_cards_and_findings_are_named_after_their_sets(settings, line, sets) -> 
     found = methods.findings(own, variants, graded)
     assert set(found) == {
         "tokens_distilled_from_rules", "tokens_distilled_from_a_student", "student_distilled_from_a_student",
+        "methods_taught",
     }  # fmt: skip
+    assert str(found["methods_taught"]).startswith("on 10 thoughts each, none of 1 differs")
     assert "output tokens per accepted thought" in str(found["tokens_distilled_from_rules"])
 
 

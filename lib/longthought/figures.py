@@ -52,8 +52,8 @@ def _rate_row(rate: Rate) -> dict[str, Any]:
     }
 
 
-def rate_dots(rates: Mapping[str, Rate]) -> tuple[go.Figure, pd.DataFrame]:
-    """One dot with its 95% interval per named rate."""
+def rate_dots(rates: Mapping[str, Rate], y: str = "accuracy, %") -> tuple[go.Figure, pd.DataFrame]:
+    """One dot with its 95% interval per named rate; `y` says what they are rates of."""
     names, values = list(rates), list(rates.values())
     figure = go.Figure()
     for i, (name, rate) in enumerate(rates.items()):
@@ -61,7 +61,7 @@ def rate_dots(rates: Mapping[str, Rate]) -> tuple[go.Figure, pd.DataFrame]:
             x=[name], y=[100 * rate.value], error_y=bars([rate]), mode="markers", name=name,
             marker={"size": 11, **_style(i)}, showlegend=False, hovertext=[str(rate)], hoverinfo="text",
         )  # fmt: skip
-    layout(figure, "", "accuracy, %", yaxis_range=[0, 102])
+    layout(figure, "", y, yaxis_range=[0, 102])
     return figure, pd.DataFrame([{"name": n} | _rate_row(r) for n, r in zip(names, values, strict=True)])
 
 

@@ -12,15 +12,18 @@ is the student of plain right thoughts, which works each line out again (see `th
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from longthought import experiments as ex
-from longthought.artifacts import build, path_of
+from longthought.artifacts import artifact_key, build, path_of
 from longthought.curation.cards import DataCard, card_of, origin_of_problems
 from longthought.engines import TransformersEngine
 from longthought.errors import UserError
@@ -34,16 +37,17 @@ from longthought.thoughts.debate import DebateOptions
 from longthought.thoughts.distil import DistilOptions
 from longthought.thoughts.human import examples
 from longthought.thoughts.record import Call, Thought
-from longthought.thoughts.reflection import reflection
+from longthought.thoughts.reflection import load_cases, measured, reflection
 from longthought.thoughts.search import BEST_FIRST, MCTS, SearchOptions
 from longthought.thoughts.sets import ThoughtSet, costs, read_set, training_examples
 from longthought.thoughts.steps import MINIATURE
 from longthought.training import Stage
 
 RULES, STUDENT = "distilled from rules", "distilled from a student"
-DEBATE, TREE = "debate", {BEST_FIRST: "tree search, best-first", MCTS: "tree search, MCTS"}
+DEBATE, TREE, MCTS_TREE = "debate", "tree search, best-first", "tree search, MCTS"
 LICENCE = "CC-BY-4.0"
 STEP_TOKENS = 24  # a line of a thought takes about 14
+BATCH = 1024  # rows at once: a tiny model is fast only in large batches
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,8 @@ def critic(s: ex.Settings, line: ex.Line) -> Stage:
 def sets(s: ex.Settings, line: ex.Line, policy_thoughts: int, problems: int, expansions: int) -> list[ThoughtSet]:
     """Every method on the same `problems` training problems, which no distilled student has seen. Not yet made.
 
-    `expansions` is the budget of a tree search on one problem.
+    `expansions` is the budget of a tree search on one problem. The second way to choose in a tree gets a quarter of
+    the problems, enough for its cost: searching is by far the slowest.
     """
     curriculum = s.curriculum()
     if problems + s.thoughts > len(curriculum):
@@ -99,16 +104,20 @@ def sets(s: ex.Settings, line: ex.Line, policy_thoughts: int, problems: int, exp
         style=MINIATURE, width=8, expansions=expansions, depth=s.max_length // 30, step_tokens=STEP_TOKENS,
         rollout_tokens=s.max_length // 3, temperature=1.2,
     )  # fmt: skip
-    asked: list[tuple[str, str, dict[str, Any], Any]] = [
-        (RULES, "distil", {"teacher": s.teacher}, drawn),
-        (STUDENT, "distil", {"teacher": line.distilled}, drawn),
-        (DEBATE, "debate", {"policy": weak, "critic": checker}, talk),
-    ]
-    asked += [(name, "search", {"policy": weak}, replace(grow, selector=how)) for how, name in TREE.items()]
+    wanted: dict[str, tuple[str, dict[str, Any], Any]] = {
+        RULES: ("distil", {"teacher": s.teacher}, drawn),
+        STUDENT: ("distil", {"teacher": line.distilled}, drawn),
+        DEBATE: ("debate", {"policy": weak, "critic": checker}, talk),
+        TREE: ("search", {"policy": weak}, replace(grow, selector=BEST_FIRST)),
+        MCTS_TREE: ("search", {"policy": weak}, replace(grow, selector=MCTS)),
+    }
     return [
-        ThoughtSet(name, method, pool, engines, options, device=s.device, dtype=s.dtype, batch_size=256)
-        for name, method, engines, options in asked
-    ]
+        ThoughtSet(
+            name, method, pool if name != MCTS_TREE else pool[: -(-problems // 4)], engines, options,
+            device=s.device, dtype=s.dtype, batch_size=BATCH,
+        )
+        for name, (method, engines, options) in wanted.items()
+    ]  # fmt: skip
 
 
 def make(wanted: Sequence[ThoughtSet], workers: int) -> list[Made]:
@@ -120,9 +129,10 @@ def make(wanted: Sequence[ThoughtSet], workers: int) -> list[Made]:
 def taught(s: ex.Settings, line: ex.Line, made: Sequence[Made], most: int, steps: int) -> list[ex.Variant]:
     """A student of each set, all on the same number of thoughts: `most`, or as many as the poorest set has.
 
-    A method without a single accepted thought has no student. Raises UserError when none has any.
+    A method without a single accepted thought has no student, nor has the search that got fewer problems. Raises
+    UserError when none has any.
     """
-    fit = [one for one in made if one.accepted]
+    fit = [one for one in made if one.accepted and one.set.label != MCTS_TREE]
     if not fit:
         raise UserError("no method gave a single right thought: give the policy more thoughts, or ask more problems")
     count = min(most, *(len(one.accepted) for one in fit))
@@ -169,13 +179,13 @@ def reflective_share(made: Sequence[Made]) -> dict[str, Any]:
 
 def told(made: Sequence[Made]) -> list[dict[str, str]]:
     """A problem on which every method has an accepted thought, with these; otherwise one thought of each method."""
-    fit = [one for one in made if one.accepted]
+    fit = [one for one in made if one.accepted and one.set.label != MCTS_TREE]
     own = [{t.problem.id: t for t in one.accepted} for one in fit]
     shared = [p for p in made[0].set.problems if all(p.id in thoughts for thoughts in own)]
     if not shared:
         return [_heading(one.accepted[0].problem) | {one.set.label: one.accepted[0].text} for one in fit]
     # A larger answer takes a longer search, in which more can be seen.
-    problem = max(shared[:20], key=lambda p: int(p.gold))
+    problem = max(shared[:40], key=lambda p: (p.language == "en", int(p.gold)))
     return [_heading(problem) | {one.set.label: t[problem.id].text for one, t in zip(fit, own, strict=True)}]
 
 
@@ -190,37 +200,81 @@ def grown(made: Sequence[Made], most: int = 60) -> Thought | None:
     return max(fit, key=lambda t: sum(node["wrong_turn"] for node in t.details["tree"]["nodes"]), default=None)
 
 
+@dataclass(frozen=True)
+class Judgements:
+    """What a critic says of `lines` lines of problems, half of them spoilt, as an artifact."""
+
+    critic: Stage
+    problems: tuple[Problem, ...]
+    lines: int
+    seed: int
+
+    label = "critic"
+    kind = "judgements"
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of the critic, the lines and the code that makes and judges them."""
+        asked = [[p.id for p in self.problems], self.lines, self.seed, STEP_TOKENS]
+        return artifact_key("longthought.thoughts.miniature", {"critic": self.critic.key, "asked": asked})
+
+    @property
+    def needs(self) -> list[Stage]:
+        """The critic."""
+        return [self.critic]
+
+    def make(self, folder: Path) -> None:
+        """Let it judge, and write the counts by truth and verdict."""
+        model, tokenizer = load(str(path_of(self.critic)))
+        engine = TransformersEngine(model, tokenizer, name=self.critic.label, batch_size=BATCH)
+        cases = miniature.critic_cases(self.problems, self.lines, self.seed)
+        found = miniature.judgements(cases, engine, STEP_TOKENS)
+        rows = [[truth, said, count] for (truth, said), count in found.items()]
+        (folder / "judgements.json").write_text(json.dumps(rows), encoding="utf-8")
+
+
 def critic_table(s: ex.Settings, line: ex.Line, problems: Sequence[Problem], lines: int = 400) -> pd.DataFrame:
     """The critic on `lines` lines of held-out problems, half of them spoilt: what it says of either."""
-    stage = critic(s, line)
-    build([stage], 1, "critic")
-    model, tokenizer = load(str(path_of(stage)), device=s.device)
-    engine = TransformersEngine(model, tokenizer, name=stage.label, batch_size=256)
-    found = miniature.judgements(miniature.critic_cases(problems, lines, line.seed), engine, STEP_TOKENS)
+    judged = Judgements(critic(s, line), tuple(problems), lines, line.seed)
+    (folder,) = build([judged], 1, "critic")
+    found = json.loads((folder / "judgements.json").read_text(encoding="utf-8"))
     rows = []
     for truth in ("right", "wrong"):
-        own = {said: count for (of, said), count in found.items() if of == truth}
+        own = {said: count for of, said, count in found if of == truth}
         n = sum(own.values())
         rows.append({"line is": truth} | {said: str(wilson(count, n)) for said, count in own.items()})
     return pd.DataFrame(rows)
 
 
+def scorer_table() -> pd.DataFrame:
+    """How the marks of reflection do on labelled passages, both languages together."""
+    found = measured(load_cases())
+    return found[found["language"] == "both"].drop(columns="language").reset_index(drop=True)
+
+
 def written() -> list[dict[str, str]]:
     """The thoughts that people wrote for the book, in full."""
-    return [_heading(t.problem) | {f"by {t.details['author']}": t.text} for t in examples()]
+    return [_heading(t.problem) | {str(t.details["author"]): t.text} for t in examples()]
 
 
 def findings(
     made: Sequence[Made], variants: Sequence[ex.Variant], graded: Mapping[str, Graded]
 ) -> dict[str, Comparison | str]:
-    """What prose says of the methods: tokens per accepted thought, and each student against the first."""
+    """What prose says of the methods: tokens per accepted thought, each student against the first, and all together."""
     said: dict[str, Comparison | str] = {}
     for one in made:
         ratio = costs(one.thoughts, one.calls).per["output tokens"]
         said[f"tokens_{slug(one)}"] = f"{ratio} output tokens per accepted thought"
     first, *others = [graded[v.stage.label].correct[:, 0] for v in variants]
-    for v, own in zip(variants[1:], others, strict=True):
-        said[f"student_{named(v.name)}"] = compare(first, own)
+    found = {v.name: compare(first, own) for v, own in zip(variants[1:], others, strict=True)}
+    said |= {f"student_{named(name)}": c for name, c in found.items()}
+    differ = [name for name, p in zip(found, holm([c.p for c in found.values()]), strict=True) if p < LEVEL]
+    apart = f"{len(differ)} of {len(found)} differ ({', '.join(differ)})" if differ else f"none of {len(found)} differs"
+    said["methods_taught"] = (
+        f"on {int(variants[0].value)} thoughts each, {apart} from the student {variants[0].name}, after Holm"
+        if found
+        else "no two methods gave thoughts in this run"
+    )
     return said
 
 

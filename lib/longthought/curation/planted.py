@@ -320,20 +320,23 @@ def own_study(*, seed: int = 0, limits: Limits | None = None, embed: Embed | Non
 
 
 def recall_table(study: Study) -> pd.DataFrame:
-    """Recall for each kind of copy, by any stage and by each, and the false positives, as printed rates."""
+    """Recall for each kind of copy, the stages that found them, and the false alarms, as printed rates."""
     import pandas as pd
 
-    rows = []
-    for kind in [k for k in KINDS if k in study.planted]:
-        row = {"copies": kind, "by any stage": str(study.recall(kind))}
-        for stage in STAGES:
-            row[stage] = str(wilson(study.found[kind].get(stage, 0), study.planted[kind]))
-        rows.append(row)
-    false = Counter(finding.stage for finding in study.false)
+    rows = [
+        {"copies": kind, "found": str(study.recall(kind)), "by stage": _by_stage(study.found[kind])}
+        for kind in KINDS
+        if kind in study.planted
+    ]
     if study.innocents:
-        row = {"copies": "none (false positives)", "by any stage": str(wilson(false.total(), study.innocents))}
-        rows.append(row | {stage: str(wilson(false[stage], study.innocents)) for stage in STAGES})
+        false = Counter(finding.stage for finding in study.false)
+        found = str(wilson(false.total(), study.innocents))
+        rows.append({"copies": "none (false alarms)", "found": found, "by stage": _by_stage(false)})
     return pd.DataFrame(rows)
+
+
+def _by_stage(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{counts[stage]} {stage}" for stage in STAGES if counts.get(stage)) or "-"
 
 
 def recall_figure(study: Study) -> tuple[go.Figure, pd.DataFrame]:
@@ -343,4 +346,4 @@ def recall_figure(study: Study) -> tuple[go.Figure, pd.DataFrame]:
     rates = {kind: study.recall(kind) for kind in KINDS if kind in study.planted}
     if study.innocents:
         rates["innocent texts"] = wilson(len(study.false), study.innocents)
-    return rate_dots(rates)
+    return rate_dots(rates, "found, %")
