@@ -25,7 +25,8 @@ help: ## this list
 	@echo "make test                 lint, types and tests"
 	@echo "make lint                 lint and types only"
 	@echo "make vllm                 install vLLM as an extra (2 GB more), for its engine, its server and their tests"
-	@echo "make bench [MATH500=file] measure speed and quality, the grader also on the golds of such a file"
+	@echo "make bench [MATH500=file] [ROWS=n]  measure speed and quality; the grader also on the golds of such a file,"
+	@echo "                          curation on n rows (860000 are as many as NuminaMath-CoT has)"
 	@echo "make clean                remove built pages, executed copies, trained students and caches"
 	@echo
 	@echo "PYTHON=/path/to/python3.11 chooses the interpreter; PIP_ARGS is handed to pip, for example to name the index"
@@ -92,7 +93,7 @@ bench: $(STAMP)
 	@$(PY) -c 'import math_verify' 2>/dev/null || \
 	  $(PY) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e ".[bench]" || \
 	  echo "note: Math-Verify could not be installed, so the grader is timed alone"
-	@MATH500=$(MATH500) $(PY) tests/bench.py
+	@MATH500=$(MATH500) ROWS=$(ROWS) $(PY) tests/bench.py
 
 lab: $(STAMP)
 	@$(VENV)/bin/jupyter lab notebooks

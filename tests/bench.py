@@ -23,6 +23,8 @@ from rich.console import Console
 from rich.table import Table
 from trl import SFTConfig, SFTTrainer
 
+import bench_contamination
+import bench_curation
 import bench_grading
 import vllm_server
 from longthought import artifacts
@@ -224,6 +226,8 @@ def main() -> None:
         table.add_row(*row)
     Console(width=110).print(table)
     bench_grading.report(os.environ.get("MATH500", ""))
+    bench_curation.main(int(os.environ.get("ROWS") or 100_000))
+    bench_contamination.main()
 
 
 if __name__ == "__main__":

@@ -80,10 +80,8 @@ def look_for(what: str, file: str | None, rows: int) -> dict[str, float]:
     }
 
 
-def main() -> None:
+def main(rows: int = 100_000, file: str | None = None) -> None:
     """Print one line of JSON per detector and size."""
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    file = sys.argv[2] if len(sys.argv) > 2 else None
     print(
         json.dumps({"benchmark": Path(file).name if file else "translated_problems", "problems": len(benchmark(file))})
     )
@@ -95,4 +93,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]) if sys.argv[1:] else 100_000, sys.argv[2] if sys.argv[2:] else None)
