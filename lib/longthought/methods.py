@@ -197,7 +197,12 @@ def grown(made: Sequence[Made], most: int = 60) -> Thought | None:
     """The accepted thought of a tree search with the most wrong turns in a tree of at most so many nodes, if any."""
     trees = [t for one in made for t in one.accepted if "tree" in t.details]
     fit = [t for t in trees if len(t.details["tree"]["nodes"]) <= most]
-    return max(fit, key=lambda t: sum(node["wrong_turn"] for node in t.details["tree"]["nodes"]), default=None)
+
+    def worth(thought: Thought) -> tuple[int, bool, int]:
+        nodes = thought.details["tree"]["nodes"]
+        return sum(node["wrong_turn"] for node in nodes), thought.problem.language == "en", len(nodes)
+
+    return max(fit, key=worth, default=None)
 
 
 @dataclass(frozen=True)

@@ -333,12 +333,7 @@ def cost_cells(found: Costs) -> dict[str, str]:
 
 def cost_table(sets: Sequence[ThoughtSet]) -> pd.DataFrame:
     """One row per set: what was accepted, and what an accepted thought cost, each with its interval over problems."""
-    return pd.DataFrame(
-        [
-            {"set": s.label, "method": s.method, "problems": len(s.problems)} | cost_cells(costs(*read_set(s)))
-            for s in sets
-        ]
-    )
+    return pd.DataFrame([{"set": s.label, "problems": len(s.problems)} | cost_cells(costs(*read_set(s))) for s in sets])
 
 
 def cost_figure(sets: Sequence[ThoughtSet], measure: str = "output tokens") -> tuple[go.Figure, pd.DataFrame]:
@@ -368,6 +363,6 @@ def cost_figure(sets: Sequence[ThoughtSet], measure: str = "output tokens") -> t
             hovertext=[f"{ratio} {measure}; {found.accepted.k}/{found.accepted.n} candidates accepted"],
             hoverinfo="text", name=one.label,
         )  # fmt: skip
-    layout(figure, "", f"{measure} per accepted thought (log)")
+    layout(figure, "", f"{measure} per thought (log)")
     figure.update_yaxes(type="log")
     return figure, pd.DataFrame(rows)
