@@ -1,5 +1,6 @@
 """Decontamination: each stage on texts made for it, planted copies, edits of TeX as properties, real benchmarks."""
 
+import errno
 import json
 import os
 import random
@@ -485,6 +486,64 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["none.jsonl", "train.jsonl", "used"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("binary.jsonl", bytes(range(128, 256)) * 99, "binary.jsonl, line 1: not UTF-8"),
+        ("wide.jsonl", json.dumps({"problem": TRAINS}).encode("utf-16"), "wide.jsonl, line 1: not UTF-8"),
+        ("plain.jsonl.gz", json.dumps({"problem": TRAINS}).encode(), "Not a gzipped file"),
+        ("mac.jsonl", (json.dumps({"problem": TRAINS}) + "\r").encode() * 3, "line 1: .*end in CR alone"),
+        ("empty.jsonl", b"", "empty.jsonl: no rows"),
+    ],
+)
+def test_a_source_without_a_usable_row_is_said_with_the_first_reason(tmp_path, name, content, message):
+    good = write_rows(tmp_path / "good.jsonl", TRAINING)
+    (tmp_path / name).write_bytes(content)
+    for sources in ([str(tmp_path / name)], [good, str(tmp_path / name)]):
+        with pytest.raises(UserError, match=message):
+            cleaning.decontaminate(sources, tmp_path / "out", SMALL)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["good.jsonl", name])
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path):
+    source = write_rows(tmp_path / "train.jsonl", TRAINING)
+    for out in (Path("/proc/zz"), tmp_path / "train.jsonl" / "out", tmp_path / "train.jsonl" / "deep" / "out"):
+        with pytest.raises(UserError, match=f"{out}: cannot be written"):
+            cleaning.decontaminate([source], out, SMALL)
+    assert [p.name for p in tmp_path.iterdir()] == ["train.jsonl"]
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, monkeypatch):
+    source = write_rows(tmp_path / "train.jsonl", TRAINING)
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(cleaning, "_write", full)
+    with pytest.raises(UserError, match=r"out: cannot be written \(No space left"):
+        cleaning.decontaminate([source], tmp_path / "out", SMALL)
+    assert [p.name for p in tmp_path.iterdir()] == ["train.jsonl"]
+
+
+def test_a_link_as_the_folder_leads_to_the_one_that_is_written(tmp_path):
+    source = write_rows(tmp_path / "train.jsonl", TRAINING)
+    (tmp_path / "empty").mkdir()
+    for target in ("empty", "dangling"):
+        link = tmp_path / f"to-{target}"
+        link.symlink_to(tmp_path / target)
+        cleaning.decontaminate([source], link, SMALL)
+        assert link.is_symlink() and len(lines(tmp_path / target / "clean.jsonl")) == 2
+
+
+def test_what_a_killed_run_left_is_cleared(tmp_path):
+    source = write_rows(tmp_path / "train.jsonl", TRAINING)
+    (tmp_path / ".out.partial").mkdir()
+    (tmp_path / ".out.partial" / "half.jsonl").write_text("half a ro")
+    cleaning.decontaminate([source], tmp_path / "out", SMALL)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "train.jsonl"]
+    assert not (tmp_path / "out" / "half.jsonl").exists()
+
+
 def command(*arguments, cwd):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(
@@ -508,6 +567,18 @@ def test_the_command_prints_what_it_removed(tmp_path):
     assert [row["question"] for row in lines(tmp_path / "out" / "clean.jsonl")] == [r["question"] for r in rows[::2]]
     again = command(*arguments, cwd=tmp_path)
     assert again.returncode == 2 and again.stderr.startswith("error: out: exists already")
+
+
+def test_names_of_benchmarks_are_no_markup(tmp_path):
+    write_rows(tmp_path / "train.jsonl", TRAINING)
+    names = ["red].jsonl", "q[/red].jsonl", "[bold]x.jsonl"]
+    (tmp_path / "q[").mkdir()
+    for name in names:
+        write_rows(tmp_path / name, [{"problem": TRAINS}])
+    done = command("train.jsonl", "out", *(part for name in names for part in ("--against", name)), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    against = json.loads((tmp_path / "out" / "summary.json").read_text())["benchmarks"]
+    assert len(against) == 3 and all(name in done.stdout for name in against)
 
 
 @pytest.mark.parametrize(

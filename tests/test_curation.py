@@ -610,11 +610,87 @@ def test_folders_that_are_no_result_are_never_replaced(tmp_path):
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work", encoding="utf-8")
     for force in (False, True):
-        with pytest.raises(UserError, match="no result of curate"):
+        with pytest.raises(UserError, match=r"thesis\.txt, which is no result of curate"):
             curate_files([path], mine, RULES, force=force)
+    result = tmp_path / "result"
+    curate_files([path], result, RULES)
+    (result / "rules.yaml").write_text(DEFAULT.read_text(encoding="utf-8"), encoding="utf-8")
+    for force in (False, True):
+        with pytest.raises(UserError, match=r"rules\.yaml, which is no result"):
+            curate_files([path], result, RULES, force=force)
+    assert len(list(result.iterdir())) == 7
     with pytest.raises(UserError, match="is a file"):
         curate_files([path], tmp_path / "rows.jsonl", RULES, force=True)
     assert (mine / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["kept.jsonl", "dropped.jsonl", "broken.jsonl", "funnel.html"])
+def test_a_result_that_lost_something_is_not_taken_for_whole(tmp_path, name):
+    path = written(tmp_path / "rows.jsonl", [*mixed(), {"problem": 5}])
+    out = tmp_path / "out"
+    curate_files([path], out, RULES)
+    before = (out / name).read_bytes()
+    for spoil in ((out / name).unlink, lambda: (out / name).write_bytes(before[: before[:-1].rfind(b"\n") + 1])):
+        spoil()
+        if name != "funnel.html" or not (out / name).exists():
+            with pytest.raises(UserError, match=f"{name} .*--force"):
+                curate_files([path], out, RULES)
+        assert not curate_files([path], out, RULES, force=True)[1]
+        assert (out / name).read_bytes() == before or name == "funnel.html"
+
+
+def test_a_link_as_the_folder_leads_to_the_one_that_is_written(tmp_path):
+    path = written(tmp_path / "rows.jsonl", mixed())
+    real, link = tmp_path / "real", tmp_path / "link"
+    link.symlink_to(real)
+    for rules, force in ((RULES, False), (Rules.of({"rules": [{"rule": "proof"}]}), True)):
+        summary, _ = curate_files([path], link, rules, force=force)
+        assert link.is_symlink() and len(lines(real / "kept.jsonl")) == summary.kept
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "real", "rows.jsonl"]
+
+
+def test_the_folder_one_is_in_is_not_replaced(tmp_path, monkeypatch):
+    path = written(tmp_path / "rows.jsonl", mixed())
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UserError, match="the folder that you are in"):
+        curate_files([path], ".", RULES)
+
+
+@pytest.mark.parametrize("field", ["answer", "source", "level"])
+def test_a_mapped_field_that_no_row_has_is_a_mistake_of_the_call(tmp_path, field):
+    path = written(tmp_path / "rows.jsonl", mixed())
+    more = written(tmp_path / "more.jsonl", [row("What is $2^9$?", origin="olympiads")])
+    with pytest.raises(UserError, match=r"'origin' is missing; present are source, problem.*--field"):
+        curate_files([path], tmp_path / "out", RULES, fields={field: "origin"})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["more.jsonl", "rows.jsonl"]
+    curate_files([path, more], tmp_path / "out", RULES, fields={field: "origin"})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "word"),
+    [
+        ("binary.jsonl", bytes(range(128, 256)) * 99, "line 1: not UTF-8"),
+        ("wide.jsonl", json.dumps(row()).encode("utf-16"), "line 1: not UTF-8"),
+        ("wide.jsonl", json.dumps(row()).encode("utf-16-le"), "line 1: not valid JSON"),
+        ("plain.jsonl.gz", json.dumps(row()).encode(), "Not a gzipped file"),
+        ("mac.jsonl", (json.dumps(row()) + "\r").encode() * 3, "line 1: .*end in CR alone"),
+        ("cut.json", b'{"rows": [', "line 1: not valid JSON"),
+        ("none.jsonl", b'\n{"solution": ""}\n[1]\n', "line 2: field 'problem' is missing.*--field"),
+        ("number.parquet", None, "line 1: field 'problem' is no text"),
+    ],
+)
+def test_a_file_without_a_usable_row_is_said_with_the_first_reason(tmp_path, name, content, word):
+    bad, good = tmp_path / name, written(tmp_path / "good.jsonl", mixed())
+    if content is None:
+        pd.DataFrame({"problem": [1, 2], "solution": ["", ""]}).to_parquet(bad)
+    else:
+        bad.write_bytes(content)
+    for inputs in ([str(bad)], [good, str(bad)]):
+        with pytest.raises(UserError, match=word) as error:
+            curate_files(inputs, tmp_path / "out", RULES)
+        assert name in str(error.value) and "\n" not in str(error.value)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["good.jsonl", name])
 
 
 @pytest.mark.parametrize(
@@ -652,6 +728,8 @@ def test_the_command(tmp_path):
     (tmp_path / "rules.yaml").write_text(run("--show-rules").stdout, encoding="utf-8")
     assert Rules.read(tmp_path / "rules.yaml") == RULES
     assert "was there already" in run(path, "out", "--rules", "rules.yaml").stdout
+    twice = run(path, "out2", "--field", "problem=problem", "--field", "problem=source")
+    assert twice.returncode == 2 and twice.stderr.count("\n") == 1 and "mapped already" in twice.stderr
     wrong = run("nothing.jsonl", "out2")
     assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and "no such file" in wrong.stderr
 

@@ -70,6 +70,7 @@ def decontaminate(
 
 def _show(summary: dict[str, Any], out: str) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from longthought.curation.contamination import STAGES
     from longthought.statistics import wilson
@@ -79,7 +80,7 @@ def _show(summary: dict[str, Any], out: str) -> None:
         table.add_column(column, justify="left" if column == "benchmark" else "right")
     for name, found in summary["benchmarks"].items():
         counts = (found["problems"], found["problems found"], *(found["rows"][stage] for stage in STAGES))
-        table.add_row(name, *map(str, counts))
+        table.add_row(Text(name), *map(str, counts))
     rows = summary["rows"]
     whole = rows["clean"] + rows["removed"]
     console().print(table)

@@ -68,6 +68,8 @@ def curate(
         name, equals, own = pair.partition("=")
         if not equals:
             raise UserError(f"--field {pair}: write NAME=FIELD, such as problem=question")
+        if name.strip() in mapped:
+            raise UserError(f"--field {pair}: {name.strip()} is mapped already; keep one of them")
         mapped[name.strip()] = own.strip()
     summary, resumed = curate_files(
         inputs, out, Rules.read(rules), fields=mapped, split=split, workers=workers, force=force

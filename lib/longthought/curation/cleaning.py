@@ -8,9 +8,6 @@ what is no row, and `summary.json`.
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -20,6 +17,7 @@ from typing import Any
 
 from longthought import progress
 from longthought.curation.contamination import STAGES, Benchmarks, Finding
+from longthought.curation.folders import drafted
 from longthought.curation.rows import Broken, Source, parsed
 from longthought.errors import UserError
 
@@ -41,27 +39,17 @@ def decontaminate(
     a source that is no data, a source without a single row with such a field, and a folder that is already in use.
     """
     origins = [Source.of(name) for name in sources]
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: exists already; name a new folder for the result")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
     try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise UserError(f"{out}: exists already; name a new folder for the result")
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror})") from None
+    with drafted(out) as draft:
         summary = _write(origins, draft, benchmarks, field, remove_templates)
         text = json.dumps(summary, indent=2, ensure_ascii=False)
         (draft / "summary.json").write_text(text + "\n", encoding="utf-8")
-        draft.chmod(0o777 & ~_umask())
-        if out.exists():
-            out.rmdir()
-        draft.rename(out)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return summary
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _write(
@@ -81,10 +69,12 @@ def _write(
             rows[name] += 1
 
         for origin in origins:
-            usable = 0
+            usable, first = 0, None
             for batch in _batches(origin, field):
                 texts = [row[field] for _, row in batch if not isinstance(row, Broken)]
                 usable += len(texts)
+                bad = [row for _, row in batch if isinstance(row, Broken)]
+                first = first or min(bad, key=lambda row: row.line, default=None)
                 findings = iter(benchmarks.check_many(texts))
                 for line, row in batch:
                     if isinstance(row, Broken):
@@ -103,9 +93,7 @@ def _write(
                     else:
                         put("removed", {**_record(origin, line, own), "row": row})
             if not usable:
-                raise UserError(
-                    f"{origin.name}: no row has a text in a field {field!r}; name the field with --field problem=NAME"
-                )
+                raise UserError(_unusable(origin, first, field))
     return {
         "sources": [origin.record() for origin in origins],
         "rows": {"read": rows["clean"] + rows["removed"] + rows["broken"], **{name: rows[name] for name in _FILES}},
@@ -135,6 +123,19 @@ def _record(origin: Source, line: int, findings: Sequence[Finding]) -> dict[str,
     }
 
 
+def _unusable(origin: Source, first: Broken | None, field: str) -> str:
+    """Why a source without a usable row is refused; `first` is the first of its broken rows."""
+    if first is None:
+        return f"{origin.name}: no rows in there"
+    if first.reason == _no_text(field):
+        return f"{origin.name}: no row has a text in a field {field!r}; name the field with --field problem=NAME"
+    return f"{origin.name}, line {first.line}: {first.reason} (no row of the file can be used)"
+
+
+def _no_text(field: str) -> str:
+    return f"no text in field {field!r}"
+
+
 def _batches(origin: Source, field: str) -> Iterator[list[tuple[int, Row | Broken]]]:
     """The rows of a source with their numbers, a chunk at a time; a row without the field is a broken one."""
     for chunk in origin.chunks():
@@ -142,7 +143,7 @@ def _batches(origin: Source, field: str) -> Iterator[list[tuple[int, Row | Broke
         for line, row in parsed(chunk):
             if not isinstance(row, Broken) and not (isinstance(row.get(field), str) and row[field].strip()):
                 shown = json.dumps(row, ensure_ascii=False, default=str)[:2000]
-                row = Broken(line, f"no text in field {field!r}", shown)
+                row = Broken(line, _no_text(field), shown)
             batch.append((line, row))
         yield batch
         progress.report(f"decontaminating {Path(origin.name).name}", chunk.done, origin.size or chunk.done)

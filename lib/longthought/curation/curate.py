@@ -11,11 +11,9 @@ labelled by hand is measured by `measured`.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
-import shutil
 import signal
 import threading
 from array import array
@@ -31,7 +29,8 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longthought.curation.rows import Broken, Chunk, Source, case_of, check_fields, parsed
+from longthought.curation.folders import drafted
+from longthought.curation.rows import Broken, Chunk, Source, case_of, check_fields, listed, parsed
 from longthought.curation.rules import DUPLICATES, TITLES, Case, Rules, language
 from longthought.errors import UserError
 from longthought.progress import report
@@ -42,10 +41,13 @@ if TYPE_CHECKING:
 
 CASES = files("longthought") / "data/curation_cases.jsonl"
 SUMMARY = "summary.json"
+_ROWS = ("kept.jsonl", "dropped.jsonl", "broken.jsonl")
+_FILES = (*_ROWS, SUMMARY, "funnel.html", "funnel.json")
 _FORM = 1  # of the folder
 _SMALL = 2_000_000  # bytes that are judged faster here than workers start
 NO_ROW = "no such row"  # in place of a rate
 _SHOWN = 160
+_MAP = "map the names with --field problem=FIELD"
 _LACKING = 20  # rows without a field before the field's name is taken for a mistake
 
 
@@ -61,16 +63,20 @@ class Sifted:
     broken: list[tuple[int, str]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     lacking: str = ""
+    present: str = ""  # the fields of the first row that is an object
+    unseen: set[str] = field(default_factory=set)  # names of fields that were asked for and that no row has
     done: int = 0
 
 
 def sift(rows: Iterable[tuple[int, Mapping[str, Any] | Broken]], rules: Rules, fields: Mapping[str, str]) -> Sifted:
     """Each of some numbered rows as kept, dropped (by the first rule that fires on it alone) or broken."""
-    result = Sifted()
+    result = Sifted(unseen=set(fields.values()))
     for line, row in rows:
         if isinstance(row, Broken):
             result.broken.append((line, _json({"line": line, "reason": row.reason, "text": row.text})))
             continue
+        result.unseen.difference_update(row)
+        result.present = result.present or listed(row)
         case = case_of(row, fields)
         if isinstance(case, str):
             if " is missing; " in case:
@@ -229,7 +235,7 @@ def curate_files(
     """
     own = check_fields(fields or {})
     target = Path(out)
-    _check_target(target, force)
+    _check_target(target)
     if not inputs:
         raise UserError("no input: name JSONL, JSON or Parquet files, or name@commit of a hub")
     sources = [Source.of(name, split) for name in inputs]
@@ -241,10 +247,11 @@ def curate_files(
     if target.exists() and any(target.iterdir()):
         record = _summary_of(target)
         if record is not None and {key: record.get(key) for key in asked} == asked and not force:
+            _check_whole(target, record)
             return Summary.of(record), True
         if not force:
             raise UserError(f"{target}: holds the result of other inputs or rules; name another folder, or add --force")
-    with _draft(target) as draft:
+    with drafted(target) as draft:
         summary = _write(sources, draft, rules, own, workers or _cores(), asked)
     return summary, False
 
@@ -253,13 +260,34 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _check_target(target: Path, force: bool) -> None:
+def _check_target(target: Path) -> None:
     if target.exists() and not target.is_dir():
         raise UserError(f"{target}: is a file; name a folder for the result")
-    if target.exists() and any(target.iterdir()) and _summary_of(target) is None:
+    try:
+        entries = sorted(target.iterdir()) if target.exists() else []
+    except OSError as error:
+        raise UserError(f"{target}: cannot be read ({error.strerror})") from None
+    foreign = [entry for entry in entries if entry.name not in _FILES or not entry.is_file()]
+    if foreign:
+        raise UserError(f"{target}: holds {foreign[0].name}, which is no result of curate; name another folder")
+    if entries and _summary_of(target) is None:
         raise UserError(f"{target}: holds files that are no result of curate; name another folder")
     if not target.parent.is_dir():
         raise UserError(f"{target}: there is no folder {target.parent}; make it first")
+
+
+def _check_whole(target: Path, record: Mapping[str, Any]) -> None:
+    """Raise UserError unless every file of a result is there, with as many rows as its summary says."""
+    rows = record["rows"]
+    wanted = dict(zip(_ROWS, (rows["kept"], sum(rows["dropped"].values()), rows["broken"]), strict=True))
+    for name in _FILES:
+        try:
+            with (target / name).open("rb") as stream:
+                found = sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b""))
+        except OSError as error:
+            raise UserError(f"{target}: {name} cannot be read ({error.strerror}); write it anew with --force") from None
+        if found != wanted.get(name, found):
+            raise UserError(f"{target}: {name} has {found:,} of its {wanted[name]:,} rows; write it anew with --force")
 
 
 def _summary_of(folder: Path) -> dict[str, Any] | None:
@@ -268,40 +296,6 @@ def _summary_of(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) and "rows" in record and "rules" in record else None
-
-
-@contextmanager
-def _draft(target: Path) -> Iterator[Path]:
-    """A hidden folder beside `target` that takes its place at the end, or goes; what a killed run left is cleared."""
-    draft = target.with_name(f".{target.name}.partial")
-    try:
-        draft.mkdir(exist_ok=True)
-        lock = os.open(draft, os.O_RDONLY)
-    except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror})") from None
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"{target}: another run is writing it; wait, or name another folder") from None
-        for old in draft.iterdir():
-            old.unlink()
-        try:
-            yield draft
-            if target.exists():
-                retired = target.with_name(f".{target.name}.old")
-                shutil.rmtree(retired, ignore_errors=True)
-                target.replace(retired)
-                draft.replace(target)
-                shutil.rmtree(retired, ignore_errors=True)
-            else:
-                draft.replace(target)
-        except OSError as error:
-            raise UserError(f"{target}: cannot be written ({error.strerror or error})") from None
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    finally:
-        os.close(lock)
 
 
 def _write(
@@ -322,15 +316,20 @@ def _write(
         (draft / "broken.jsonl").open("w", encoding="utf-8", newline="\n") as broken,
         _judges(rules, fields, workers if sum(s.size for s in sources) > _SMALL or sources[0].commit else 0) as judge,
     ):
+        unseen, present = set(fields.values()), ""
         for place, source in enumerate(sources):
             head, good, lacking = f'{{"file": {places[place]}, ', 0, 0
+            first: tuple[int, str] | None = None  # broken row
             for sifted in judge(source.chunks()):
                 counts += sifted.counts
                 counts["broken"] += len(sifted.broken)
                 good += len(sifted.kept) + len(sifted.dropped)
                 lacking += len(sifted.broken) if sifted.lacking else 0
                 if not good and lacking >= _LACKING:
-                    raise UserError(f"{source.name}: {sifted.lacking}; map the names with --field problem=FIELD")
+                    raise UserError(f"{source.name}: {sifted.lacking}; {_MAP}")
+                unseen &= sifted.unseen
+                present = present or sifted.present
+                first = first or min(sifted.broken, default=None)
                 matches = seen.check(place, [(line, problem) for line, problem, _ in sifted.kept])
                 for (line, problem, text), match in zip(sifted.kept, matches, strict=True):
                     if match is None:
@@ -349,6 +348,15 @@ def _write(
                 if source.size:
                     report("curating, MB", (before + sifted.done) // 1_000_000, total)
             before += source.size
+            if first and not good:
+                reason = json.loads(first[1])["reason"]
+                mend = f"; {_MAP}" if " is missing; " in reason else ""
+                raise UserError(f"{source.name}, line {first[0]}: {reason}{mend} (no row of the file can be used)")
+        if unseen and present:
+            name = next(own for own in fields.values() if own in unseen)
+            raise UserError(
+                f"{', '.join(s.name for s in sources)}: field {name!r} is missing; present are {present}; {_MAP}"
+            )
     report("curating, MB", total, total)
     by_rule = {name: counts[name] for name in rules.names}
     read = counts["kept"] + counts["broken"] + sum(by_rule.values())

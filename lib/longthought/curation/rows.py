@@ -125,6 +125,8 @@ def _text_chunks(path: Path, zipped: bool, array: bool) -> Iterator[Chunk]:
         for chunk in (_items if is_array else _lines)(_with(head, blocks)):
             number = chunk.first + (len(chunk.broken) if is_array else 0) + chunk.data.count(b"\n")
             yield Chunk(chunk.data, chunk.first, broken=chunk.broken, done=raw.tell())
+        if stops and not number:
+            raise UserError(f"{path}: cannot be read ({stops[0]})")
         if stops:
             yield Chunk(b"", number, broken=(Broken(number, stops[0]),), done=raw.tell())
 
@@ -301,12 +303,16 @@ def parsed(chunk: Chunk) -> Iterator[tuple[int, dict[str, Any] | Broken]]:
             yield line, _too_long(line, raw)
             continue
         try:
-            row = json.loads(raw)
+            # Bytes would be taken for UTF-16 or UTF-32 where they look like it.
+            row = json.loads(raw.decode("utf-8", "surrogatepass"))
+        except UnicodeDecodeError:
+            yield line, Broken(line, "not UTF-8", _shown(raw))
+            continue
         except (ValueError, RecursionError) as error:
-            reason = (
-                "not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "msg", "nested too deeply")
-            )
-            yield line, Broken(line, reason if reason == "not UTF-8" else f"not valid JSON ({reason})", _shown(raw))
+            reason = getattr(error, "msg", "nested too deeply")
+            if reason == "Extra data" and b"\r" in raw.rstrip():
+                reason = "lines end in CR alone; they must end in LF"
+            yield line, Broken(line, f"not valid JSON ({reason})", _shown(raw))
             continue
         yield line, row if isinstance(row, dict) else Broken(line, f"no JSON object but {_kind(row)}", _shown(raw))
 
@@ -350,7 +356,12 @@ def _text(value: object) -> str:
 
 
 def _missing(name: str, row: Mapping[str, Any]) -> str:
-    return f"field {name!r} is missing; present are {', '.join(map(str, row))[:200] or 'none'}"
+    return f"field {name!r} is missing; present are {listed(row)}"
+
+
+def listed(row: Mapping[str, Any]) -> str:
+    """The names of a row's fields, in a line."""
+    return ", ".join(map(str, row))[:200] or "none"
 
 
 def check_fields(given: Mapping[str, str]) -> dict[str, str]:
