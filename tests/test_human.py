@@ -317,11 +317,29 @@ def run(*arguments):
     return CliRunner().invoke(app, list(map(str, arguments)))
 
 
-def test_the_command_checks_every_file_and_its_template_is_in_order(tmp_path, monkeypatch):
+def test_the_template_has_the_format_but_is_no_thought(tmp_path):
+    template = run("human", "template").output
+    assert template == TEMPLATE and read_human(written(tmp_path, template)).accepted
+    for text in (template, template.replace("\n", "\r\n"), template.replace("Your Name", "Ada")):
+        found = run("human", "check", written(tmp_path, text))
+        assert found.exit_code == 2 and "is the template" in found.output and "correct" not in found.output
+    mine = template.replace("A step that stands.", "I add.")
+    assert run("human", "check", written(tmp_path, mine)).exit_code == 0
+
+
+def test_what_a_file_holds_never_steers_the_terminal(tmp_path):
+    text = GOOD.replace("id: sum", "id: \x1b[2Jsum").replace("== gold\n4", "== gold\n5\x1b]0;x\x07")
+    found = run("human", "check", written(tmp_path, text, "\x1b[31m[red]a.txt"))
+    assert found.exit_code == 1 and "[2Jsum: undecided" in found.output and "[red]" in found.output
+    found = run("human", "check", written(tmp_path, text.replace("id:", "\x1b[31m:"), "\x1bb.txt"), tmp_path / "\x1bc")
+    assert found.exit_code == 2 and "unknown header" in found.output
+    assert not any(c in found.output for c in "\x1b\x07")
+
+
+def test_the_command_checks_every_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    template = run("human", "template")
-    good = written(tmp_path, template.output, "good.txt")
-    assert template.output == TEMPLATE and run("human", "check", good).exit_code == 0
+    good = written(tmp_path, GOOD, "good.txt")
+    assert run("human", "check", good).exit_code == 0
     wrong = written(tmp_path, GOOD.replace("\\boxed{4}", "\\boxed{6}"), "wrong.txt")
     assert run("human", "check", good, wrong).exit_code == 1
     broken = written(tmp_path, GOOD.replace("== back", "== step"), "broken.txt")

@@ -29,11 +29,12 @@ def check(
 
     longthought human check mine.txt thoughts/*.txt
     """
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
-    from longthought.thoughts.human import human_table, read_human
+    from longthought.thoughts.human import TEMPLATE, as_thought, human_table, parse, read_human
 
+    untouched = as_thought(parse(TEMPLATE, "template"), "template").text
     thoughts, broken = [], 0
     table = Table(title="Written thoughts")
     columns = ("file", "language", "words", "steps", "wrong turns", "marks of reflection", "seconds", "verdict")
@@ -44,17 +45,29 @@ def check(
             thought = read_human(file)
         except UserError as error:
             broken += 1
-            typer.echo(f"error: {error}", err=True)
+            typer.echo(_shown(f"error: {error}"), err=True)
+            continue
+        if thought.text == untouched:
+            broken += 1
+            typer.echo(
+                _shown(f"error: {file}: is the template as it was printed; write your own thought in it"), err=True
+            )
             continue
         thoughts.append(thought)
         row = human_table([thought]).iloc[0]
-        table.add_row(escape(str(file)), *(escape(str(row[column])) for column in columns[1:]))
+        table.add_row(*(Text(_shown(str(cell))) for cell in (file, *(row[column] for column in columns[1:]))))
     if thoughts:
         console().print(table)
     for thought in thoughts:
         if not thought.accepted:
-            typer.echo(f"{thought.problem.id}: {thought.reason}; the gold is {thought.problem.gold}", err=True)
+            line = f"{thought.problem.id}: {thought.reason}; the gold is {thought.problem.gold}"
+            typer.echo(_shown(line), err=True)
     raise typer.Exit(2 if broken else 0 if all(t.accepted for t in thoughts) else 1)
+
+
+def _shown(text: str) -> str:
+    """The text in one line and without what steers a terminal: a file may hold anything."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text.replace("\n", " "))
 
 
 @human.command()
