@@ -381,6 +381,9 @@ def test_accepting_fewer_kinds_of_numbers_is_a_parameter():
         ("rules: [{rule: near_duplicate, threshold: 2}]", "threshold"), ("rules: [picture]", "rule: NAME"),
         ("rules: [{rule: exact_duplicate}, {rule: picture}]", "last"),
         ("rules: [{rule: proof}, {rule: proof}]", "twice"),
+        ("rules: [{rule: proof}]\nrules: [{rule: parts}]", "line 2: 'rules' stands there twice"),
+        ("rules:\n- rule: proof\n  rule: parts", "line 3: 'rule' stands there twice"),
+        ("rules: [{rule: proof}]\nrule: [{rule: parts}]", "'rule' is not known beside"),
         ("rules: [{rule: not_olympiad, unknown: perhaps}]", "keep or drop"),
         ("rules: [{rule: not_numerical, accept: [colour]}]", "accept"),
     ],
@@ -562,6 +565,13 @@ def test_a_file_whose_rows_all_lack_the_field_is_a_mistake_of_the_call(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
+def test_names_of_fields_never_steer_the_terminal(tmp_path):
+    path = written(tmp_path / "rows.jsonl", [{"\x1b[2J\n": "?"}])
+    with pytest.raises(UserError, match="is missing; present are \ufffd") as error:
+        curate_files([path], tmp_path / "out", RULES)
+    assert str(error.value).isprintable()
+
+
 def test_only_exact_duplicates_where_the_rules_say_so():
     base = (
         "A farmer counts the legs of all hens and cows in the yard and finds $38$ legs and $14$ heads. How many cows?"
@@ -673,7 +683,7 @@ def test_a_mapped_field_that_no_row_has_is_a_mistake_of_the_call(tmp_path, field
         ("binary.jsonl", bytes(range(128, 256)) * 99, "line 1: not UTF-8"),
         ("wide.jsonl", json.dumps(row()).encode("utf-16"), "line 1: not UTF-8"),
         ("wide.jsonl", json.dumps(row()).encode("utf-16-le"), "line 1: not valid JSON"),
-        ("plain.jsonl.gz", json.dumps(row()).encode(), "Not a gzipped file"),
+        ("plain.jsonl.gz", json.dumps(row()).encode(), r"cannot be read \(Not a gzipped file"),
         ("mac.jsonl", (json.dumps(row()) + "\r").encode() * 3, "line 1: .*end in CR alone"),
         ("cut.json", b'{"rows": [', "line 1: not valid JSON"),
         ("none.jsonl", b'\n{"solution": ""}\n[1]\n', "line 2: field 'problem' is missing.*--field"),

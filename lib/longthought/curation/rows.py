@@ -128,7 +128,8 @@ def _text_chunks(path: Path, zipped: bool, array: bool) -> Iterator[Chunk]:
         if stops and not number:
             raise UserError(f"{path}: cannot be read ({stops[0]})")
         if stops:
-            yield Chunk(b"", number, broken=(Broken(number, stops[0]),), done=raw.tell())
+            broken = Broken(number, f"the file breaks off here ({stops[0]})")
+            yield Chunk(b"", number, broken=(broken,), done=raw.tell())
 
 
 def _with(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
@@ -147,7 +148,7 @@ def _blocks(stream: IO[bytes], stops: list[str]) -> Iterator[bytes]:
                 yield b"".join(parts)
                 parts = []
     except (OSError, EOFError, zlib.error) as error:
-        stops.append(f"the file breaks off here ({error})")
+        stops.append(str(error))
     if parts:
         yield b"".join(parts)
 
@@ -360,8 +361,9 @@ def _missing(name: str, row: Mapping[str, Any]) -> str:
 
 
 def listed(row: Mapping[str, Any]) -> str:
-    """The names of a row's fields, in a line."""
-    return ", ".join(map(str, row))[:200] or "none"
+    """The names of a row's fields, in a line that holds nothing to steer a terminal with."""
+    names = ", ".join(map(str, row))[:200]
+    return "".join(c if c.isprintable() else "\ufffd" for c in names) or "none"
 
 
 def check_fields(given: Mapping[str, str]) -> dict[str, str]:

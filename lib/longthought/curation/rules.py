@@ -467,6 +467,20 @@ _KINDS: dict[str, tuple[Callable[[Mapping[str, Any]], Check], dict[str, Any]]] =
 }
 
 
+class _Twice(yaml.MarkedYAMLError):
+    """A name that stands twice in one mapping, of which YAML would keep the last in silence."""
+
+
+class _Loader(yaml.SafeLoader):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in names:
+                raise _Twice(problem=f"{key.value!r} stands there twice; keep one", problem_mark=key.start_mark)
+            names.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
 @dataclass(frozen=True)
 class Rules:
     """Rules in order, made from data: `names`, the `checks` of those that look at a row alone, and the thresholds.
@@ -484,6 +498,9 @@ class Rules:
         listed = content.get("rules") if isinstance(content, Mapping) else None
         if not isinstance(listed, list) or not listed:
             raise UserError(f"{where}: a list of rules under the name 'rules' is wanted; see --show-rules")
+        unknown = [str(key) for key in content if key != "rules"] if isinstance(content, Mapping) else []
+        if unknown:
+            raise UserError(f"{where}: {unknown[0]!r} is not known beside 'rules'; see --show-rules for the form")
         full = tuple(_checked(entry, where) for entry in listed)
         names = tuple(entry["rule"] for entry in full)
         if len(set(names)) < len(names):
@@ -499,13 +516,15 @@ class Rules:
         if path is None:
             return cls.of(yaml.safe_load(DEFAULT.read_text(encoding="utf-8")))
         try:
-            return cls.of(yaml.safe_load(Path(path).read_text(encoding="utf-8")), str(path))
+            # A safe loader with one more check.
+            return cls.of(yaml.load(Path(path).read_text(encoding="utf-8"), _Loader), str(path))
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror}); give a YAML file, see --show-rules") from None
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
             line = f", line {mark.line + 1}" if mark else ""
-            raise UserError(f"{path}{line}: not valid YAML in UTF-8; see --show-rules for the form") from None
+            what = error.problem if isinstance(error, _Twice) else "not valid YAML in UTF-8"
+            raise UserError(f"{path}{line}: {what}; see --show-rules for the form") from None
 
     @cached_property
     def checks(self) -> dict[str, Check]:
