@@ -106,6 +106,34 @@ def test_lists_and_help_can_be_read() -> None:
     assert "Examples" in _book("run", "--help").stdout
 
 
+def _main(body: str) -> subprocess.CompletedProcess[str]:
+    """The console script with one more command, `extra`, that does `body`."""
+    code = (
+        "import sys\nfrom longthought import cli\nimport typer\n"
+        f"@cli.app.command()\ndef extra():\n    {body}\nsys.argv = ['longthought', 'extra']\ncli.main()"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ("raise KeyboardInterrupt", 130, "error: interrupted\n"),
+        ("raise KeyboardInterrupt('go on')", 130, "error: interrupted; go on\n"),
+        ("raise typer.Exit(130)", 130, ""),
+        ("open('/nowhere/file')", 2, "error: /nowhere/file: No such file or directory\n"),
+    ],
+)
+def test_what_ends_a_command_is_one_line(body: str, status: int, said: str) -> None:
+    done = _main(body)
+    assert (done.returncode, done.stderr) == (status, said)
+
+
+def test_an_error_without_a_file_is_no_mistake_of_the_users() -> None:
+    done = _main("raise OSError('inner')")
+    assert done.returncode == 1 and "inner" in done.stderr
+
+
 def test_nothing_heavy_is_imported_to_answer_a_mistake(clone: Clone) -> None:
     code = (
         "import sys\nfrom longthought import cli\nsys.argv = ['longthought', 'run', 'good', '-p', 'sead=1']\n"

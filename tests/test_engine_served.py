@@ -246,7 +246,7 @@ def test_the_key_is_sent_and_kept_nowhere(upstream, tmp_path, monkeypatch, caplo
             self.reply(401, error(f"Incorrect API key provided: {self.headers['Authorization']}."))
 
     with listening(Refuses) as root:
-        broken = opened(f"http://name:{SECRET}@{root[7:]}/v1", tmp_path, key_variable="MY_KEY")
+        broken = opened(f"{root}/v1", tmp_path, key_variable="MY_KEY")
         with pytest.raises(UserError, match="refused the key in MY_KEY") as refusal:
             broken.generate(prompts(4)[3:], SAMPLING)
     chain: BaseException | None = refusal.value
@@ -255,6 +255,100 @@ def test_the_key_is_sent_and_kept_nowhere(upstream, tmp_path, monkeypatch, caplo
         chain = chain.__cause__ or (None if chain.__suppress_context__ else chain.__context__)
     for file in tmp_path.rglob("*"):
         assert SECRET.encode() not in file.read_bytes()
+
+
+def test_a_key_with_a_line_break_at_its_end_is_sent_without_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_KEY", SECRET + "\n")
+    arrived: list[str] = []
+
+    class Echoes(QuietHandler):
+        """Repeats what it was sent, in an answer and in what is none."""
+
+        def do_POST(self) -> None:
+            arrived.append(self.headers["Authorization"])
+            if "number 1" in self.body().decode():
+                return self.reply(200, b"x" * 190 + arrived[-1].encode())
+            message = {"content": f"You sent {arrived[-1]}", "reasoning_content": f"Key: {arrived[-1]}"}
+            choice = {"message": message, "finish_reason": "stop"}
+            usage = {"prompt_tokens": 9, "completion_tokens": 7}
+            return self.reply(200, json.dumps({"choices": [choice], "usage": usage}).encode())
+
+    with listening(Echoes) as root:
+        engine = opened(f"{root}/v1", tmp_path, key_variable="MY_KEY", retries=0)
+        answers = engine.generate(prompts(1), SAMPLING)
+        with pytest.raises(UserError, match="no answer") as failure:
+            engine.generate(prompts(2)[1:], SAMPLING)
+    assert set(arrived) == {f"Bearer {SECRET}"}
+    assert texts(answers) == ["<think>\nKey: Bearer [key]\n</think>\n\nYou sent Bearer [key]"]
+    # Not even the beginning of a key that is cut off.
+    assert SECRET[:12] not in str(failure.value) and "[key]" in str(failure.value)
+    assert not [f for f in tmp_path.rglob("*") if SECRET.encode() in f.read_bytes()]
+
+
+@pytest.mark.parametrize("key", ["sk-one-two\nsk-three-four", "sk-\x7f-one-two", "sk-schl\u00fcssel"])
+def test_what_can_be_no_key_is_refused_unseen_and_before_anything_is_made(key, tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_KEY", key)
+    with pytest.raises(UserError, match="MY_KEY holds a line break or another character") as refusal:
+        opened("http://127.0.0.1:1/v1", tmp_path / "paid", key_variable="MY_KEY")
+    assert key[:5] not in str(refusal.value) and "\n" not in str(refusal.value)
+    assert not (tmp_path / "paid").exists()
+
+
+@pytest.mark.parametrize("short", ["x", "EMPTY"])
+def test_a_word_in_place_of_a_key_leaves_answers_as_they_are(short, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", short)
+
+    class Answers(QuietHandler):
+        def do_POST(self) -> None:
+            self.body()
+            choice = {"message": {"content": "x is EMPTY"}, "finish_reason": "stop"}
+            usage = {"prompt_tokens": 9, "completion_tokens": 7}
+            self.reply(200, json.dumps({"choices": [choice], "usage": usage}).encode())
+
+    with listening(Answers) as root:
+        assert texts(opened(f"{root}/v1", tmp_path).generate(prompts(1), SAMPLING)) == ["x is EMPTY"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"device": "coda"}, "device is 'coda': choose cpu, cuda"),
+        ({"device": "cuda:x"}, "choose cpu, cuda"),
+        ({"dtype": "bogus"}, "dtype is 'bogus': choose float32"),
+        ({"timeout": float("nan")}, "timeout is nan: a finite number"),
+        ({"memory": float("nan")}, "memory is nan"),
+        ({"price_in": float("inf"), "price_out": 1.0}, "price_in is inf"),
+        (PRICED | {"max_cost": float("nan")}, "max_cost is nan"),
+        ({"base_url": "http://me:hunter2@host/v1"}, "holds a name or a password"),
+        ({"base_url": "http://host:port/v1"}, "the base URL is no URL"),
+        ({"base_url": "http://[::1/v1"}, "the base URL is no URL"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_in_one_line(change, said):
+    with pytest.raises(UserError, match=said) as refusal:
+        EngineOptions(**change)
+    assert "hunter2" not in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_a_password_in_the_url_of_the_environment_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://me:hunter2@127.0.0.1:1/v1")
+    with pytest.raises(UserError, match="holds a name or a password"):
+        open_engine(SPEC, EngineOptions(cache=tmp_path / "paid"))
+    assert not (tmp_path / "paid").exists()
+
+
+def test_a_full_disk_is_one_line_and_what_was_paid_for_stays(tmp_path):
+    db = Database(tmp_path)
+    ledger = Ledger(db, "m", None, None)
+    completion = served.Completion("text", 4, "stop", 3, 0.1, None)
+    ledger.settle(ledger.claim("a", "", 6), "a", completion)
+    pages = db.rows("PRAGMA page_count")[0][0]
+    db.rows(f"PRAGMA max_page_count = {pages}")
+    second = ledger.claim("b", "", 6)
+    with pytest.raises(UserError, match=r"cannot be written to .*full"):
+        ledger.settle(second, "b", replace(completion, text="long" * 10_000))
+    db.rows("PRAGMA max_page_count = 100000")
+    assert ledger.claim("a", "", 6) == completion and ledger.totals().paid == 1
 
 
 @pytest.mark.parametrize(

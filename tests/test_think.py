@@ -1,10 +1,12 @@
 """Sets of thoughts and jobs on a user's file: made once, resumed after a kill, never mixed, and their cost adds up."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +30,7 @@ from longthought.thoughts.reformat import ReformatOptions
 from longthought.thoughts.search import SearchOptions
 from longthought.thoughts.sets import ThoughtSet, cost_figure, cost_table, costs, read_set, training_examples
 from longthought.training import Example, Stage, Start
+from small_server import QuietHandler, listening
 from told_engine import Told
 
 TRAIN = tuple(generate(40, "train", difficulties=["easy"]))
@@ -315,8 +318,11 @@ def test_an_error_keeps_what_was_done_and_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"options": DistilOptions(samples=2, prompts=("miniature",))}, 'options was .*"samples": 1.*now'),
-        ({"engines": {"teacher": "y"}}, 'engines was {"teacher": "x"}, now {"teacher": "y"}'),
+        (
+            {"options": DistilOptions(samples=2, prompts=("miniature",))},
+            r"way \(options.samples was 1, now 2\)",
+        ),
+        ({"engines": {"teacher": "y"}}, 'engines.teacher was "x", now "y"'),
         ({"method": "reformat"}, 'method was "distil", now "reformat"'),
         ({"settings": {"base_url": "http://elsewhere"}}, "base_url was"),
         ({"problems": [replace(FILE[0], gold="7"), *FILE[1:]]}, "problem '0' is done and has changed"),
@@ -342,8 +348,9 @@ def test_a_teacher_that_cannot_be_opened_leaves_nothing_and_commits_to_nothing(t
     def breaks(_):
         raise UserError("no such model on the server")
 
-    with pytest.raises(UserError, match="0 of 10"):
+    with pytest.raises(UserError, match="0 of 10") as refusal:
         run_job(job(tmp_path / "new", engines={"teacher": "typo"}), lambda: {"teacher": Told(breaks)})
+    assert "goes on" not in str(refusal.value)
     assert len(run_job(job(tmp_path / "new"), lambda: {"teacher": Told(right)})[0]) == 10
 
 
@@ -353,6 +360,58 @@ def test_a_folder_that_cannot_be_one_is_refused(tmp_path):
         run_job(job(tmp_path / "file"), lambda: {"teacher": Told(right)})
     with pytest.raises(UserError, match="cannot be written to"):
         run_job(job(tmp_path / "file" / "below"), lambda: {"teacher": Told(right)})
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "card.json", "settings.json", "notes.txt"])
+def test_a_folder_of_the_users_own_is_left_as_it_is(name, tmp_path):
+    (tmp_path / name).write_text("mine")
+
+    def never():
+        raise AssertionError("refused before an engine is opened")
+
+    with pytest.raises(UserError, match=f"no result of think \\({name}\\); name another folder"):
+        run_job(job(tmp_path), never)
+    assert files(tmp_path) == {name: b"mine"} and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_that_holds_only_what_was_paid_for_is_used(tmp_path):
+    (tmp_path / "paid").mkdir()
+    (tmp_path / ".lock").touch()
+    assert run_job(job(tmp_path), lambda: {"teacher": Told(right)})[2] == {"done": 10, "new": 10}
+
+
+@pytest.mark.parametrize("name", ["done.json", "thoughts.jsonl", "calls.jsonl"])
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", None])
+def test_a_damaged_part_is_named_with_its_mend_before_anything_is_asked(name, content, tmp_path):
+    run_job(job(tmp_path, limit=9), lambda: {"teacher": Told(right)})
+    part = tmp_path / "parts" / "00001"
+    (part / name).write_bytes(content) if content is not None else (part / name).unlink()
+    asked = Told(right)
+    with pytest.raises(UserError, match=r"parts/00001: is damaged \(.*\); delete this folder, and its problems"):
+        run_job(job(tmp_path), lambda: {"teacher": asked})
+    assert not asked.asked
+    for file in part.iterdir():
+        file.unlink()
+    part.rmdir()
+    thoughts, calls, done = run_job(job(tmp_path), lambda: {"teacher": asked})
+    assert done == {"done": 10, "new": 4} and len(calls) == 10
+    assert [t.problem.id for t in thoughts] == [p.id for p in FILE]
+    assert [p for p, _, _ in asked.asked] == [FILE[i].text for i in (3, 4, 5, 9)]
+
+
+def test_a_disk_that_is_full_is_one_line_and_the_job_goes_on_later(tmp_path, monkeypatch):
+    real = record.write
+
+    def full(folder, thoughts, calls):
+        if "7" in [t.problem.id for t in thoughts]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(folder, thoughts, calls)
+
+    monkeypatch.setattr(record, "write", full)
+    with pytest.raises(UserError, match=r"cannot be read or written \(No space left on device\)"):
+        run_job(job(tmp_path), lambda: {"teacher": Told(right)})
+    monkeypatch.undo()
+    assert run_job(job(tmp_path), lambda: {"teacher": Told(right)})[2] == {"done": 10, "new": 4}
 
 
 CHILD = """
@@ -489,6 +548,17 @@ def test_a_cap_on_money_stops_the_command_and_a_higher_one_goes_on(small_url, tm
         (["distil", "FILE", "OUT", "-e", "batch_size=0"], "batch_size is 0"),
         (["distil", "FILE", "OUT", "-e", "speed=9"], "the engines has no option"),
         (["distil", "FILE", "OUT", "--base-url", "http://x/sk-abcdefghijklmnopqrstuvwx"], "environment variable"),
+        (["distil", "FILE", "OUT", "--base-url", "http://me:hunter2@host/v1"], "holds a name or a password"),
+        (["distil", "FILE", "OUT", "--device", "bogus"], "device is 'bogus': choose cpu, cuda"),
+        (["distil", "FILE", "OUT", "--dtype", "bogus"], "dtype is 'bogus': choose float32"),
+        (["distil", "FILE", "OUT", "--dtype", "auto"], "dtype auto is for vllm"),
+        (["distil", "FILE", "OUT", "--temperature", "inf"], "--temperature inf: a finite number is wanted"),
+        (["distil", "FILE", "OUT", "-p", "top_p=nan"], "-p top_p=nan: a finite number is wanted"),
+        (["distil", "FILE", "OUT", "--max-cost", "inf"], "--max-cost inf: a finite number is wanted"),
+        (["distil", "FILE", "OUT", "-e", "price_in=1e999"], "-e price_in=1e999: a finite number is wanted"),
+        (["distil", "FILE", "OUT", "--samples", "2", "-p", "samples=3"], "samples is given twice"),
+        (["distil", "FILE", "OUT", "--device", "cpu", "-e", "device=cuda"], "device is given twice"),
+        (["distil", "FILE", "OUT", "-e", "extra_body=notjson"], "extra_body=notjson: a JSON object is wanted, such as"),
         (["distil", "FILE", "OUT"], "model 'nobody'"),
         (["reformat", "BARE", "OUT"], "1 of 1 problems have no solution to rewrite"),
         (["distil", "FILE", "FILE"], "is a file; name a folder"),
@@ -502,6 +572,26 @@ def test_a_mistake_is_one_line_and_makes_nothing(arguments, said, problem_file, 
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and said in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(problem_file, tmp_path):
+    arrived = threading.Event()
+
+    class Hangs(QuietHandler):
+        def do_POST(self):
+            arrived.set()
+            time.sleep(60)
+
+    with listening(Hangs) as root:
+        command = [sys.executable, "-m", "longthought.cli", "think", "distil", problem_file, tmp_path / "out"]
+        command += ["--teacher", "openai:m", "--base-url", f"{root}/v1", "--limit", "1"]
+        child = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+        assert arrived.wait(120)
+        child.send_signal(signal.SIGINT)
+        said = child.communicate(timeout=60)[1]
+    assert child.returncode == 130
+    assert said.splitlines()[-1].startswith("error: interrupted; what is done is kept in ") and "goes on" in said
+    assert "Traceback" not in said
 
 
 def test_what_a_file_holds_cannot_steer_the_terminal(tmp_path, capsys):

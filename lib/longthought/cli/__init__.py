@@ -35,10 +35,18 @@ def main() -> None:
     except UserError as error:
         print("error: " + " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        # Typer turns Ctrl-C into an exit without a word.
+        cause = getattr(end.__context__, "__cause__", None)
+        if end.code == 130 and isinstance(cause, KeyboardInterrupt):
+            print("error: " + "; ".join(["interrupted", *map(str, cause.args)]), file=sys.stderr)
+        raise
     except BrokenPipeError:
         # Whoever read the output (head, say) has enough; nothing may be written while Python ends either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)

@@ -76,10 +76,13 @@ def think(
             "-e", "--engine", metavar="KEY=VALUE", help="Any other option of the engines; may be repeated; see above."
         ),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="cpu or cuda, for a teacher in this process.")] = "cpu",
+    device: Annotated[
+        str | None, typer.Option("--device", help="cpu (if left out) or cuda, for a teacher in this process.")
+    ] = None,
     dtype: Annotated[
-        str, typer.Option("--dtype", help="float32 or bfloat16, for a teacher in this process.")
-    ] = "float32",
+        str | None,
+        typer.Option("--dtype", help="float32 (if left out), bfloat16 or float16, for a teacher in this process."),
+    ] = None,
 ) -> None:
     """Make long thoughts on the problems of a file with a real teacher, and keep those that are right.
 
@@ -116,18 +119,19 @@ def think(
         "samples": samples, "max_tokens": max_tokens, "temperature": temperature, "select": select, "keep": keep,
         "retries": retries, "seed": seed, "prompts": prompts,
     }  # fmt: skip
-    # Named by the environment, the server is part of what may not change as well.
-    base_url = base_url or os.environ.get("OPENAI_BASE_URL", "")
     asked = {
-        "base_url": base_url, "max_cost": max_cost, "price_in": price_in, "price_out": price_out, "device": device,
-        "dtype": dtype, "cache": out / "paid",
+        "base_url": base_url or None, "max_cost": max_cost, "price_in": price_in, "price_out": price_out,
+        "device": device, "dtype": dtype,
     }  # fmt: skip
-    refuse_secrets({"--base-url": base_url, "--teacher": teacher, "-e": engine or []}, os.environ)
+    named = os.environ.get("OPENAI_BASE_URL", "")
+    refuse_secrets({"--base-url": base_url or named, "--teacher": teacher, "-e": engine or []}, os.environ)
     how = filled(EngineOptions, "the engines", asked, "-e", engine or [])
 
-    from longthought.thoughts.making import Job, run_job
+    from longthought.thoughts.making import PAID, Job, run_job
     from longthought.thoughts.sets import method_module, options_class, roles
 
+    # Named by the environment, the server is part of what may not change as well.
+    how = replace(how, base_url=how.base_url or named, cache=how.cache or out / PAID)
     wanted = roles(method)
     if critic and "critic" not in wanted:
         raise UserError(f"--critic: {method} has no critic, only a debate has one")
@@ -145,7 +149,10 @@ def think(
         opened = {spec: open_engine(spec, how) for spec in dict.fromkeys(specs.values())}
         return {role: opened[spec] for role, spec in specs.items()}
 
-    thoughts, calls, done = run_job(job, open_all)
+    try:
+        thoughts, calls, done = run_job(job, open_all)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"what is done is kept in {out}, and the same command goes on from there") from None
     _show(method, out, thoughts, calls, done)
 
 

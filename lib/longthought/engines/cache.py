@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,6 +23,7 @@ from longthought.errors import UserError
 
 SCHEMA = 1
 FILE = "answers.sqlite"
+BUSY_SECONDS = 60
 _TABLES = """
 CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS calls (
@@ -52,8 +54,8 @@ class Database:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # Used by one thread at a time, though not always by the one that opened it.
-            self._db = sqlite3.connect(self.file, timeout=60, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db = sqlite3.connect(self.file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._write_ahead()
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, SCHEMA):
                 raise UserError(f"{self.file}: written by another version of this project; name another cache folder")
@@ -63,16 +65,32 @@ class Database:
                 f"{self.file}: cannot be used as a cache of answers ({error}); move it away or name another folder"
             ) from None
 
+    def _write_ahead(self) -> None:
+        """Set the journal's mode, for which SQLite does not wait by itself while another process opens the file."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, all of it or nothing, alone among all processes."""
-        self._db.execute("BEGIN IMMEDIATE")
+        """One transaction, all of it or nothing, alone among all processes. Raises UserError when the disk is full."""
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             yield self._db
-        except BaseException:
-            self._db.execute("ROLLBACK")
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            # SQLite rolls some failures back by itself.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise UserError(f"{self.file}: cannot be written to ({error}); what it holds is kept") from None
             raise
-        self._db.execute("COMMIT")
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What a query finds."""

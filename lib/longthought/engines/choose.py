@@ -39,6 +39,8 @@ def open_engine(spec: str, options: EngineOptions | None = None) -> Engine:
         from longthought.engines.in_process import VLLMEngine
 
         return VLLMEngine(model, options)
+    if options.dtype == "auto":
+        raise UserError(f"{model}: dtype auto is for vllm: engines only; choose float32, bfloat16 or float16")
     from longthought.models import load
 
     weights, tokenizer = load(model, dtype=options.dtype, device=options.device)

@@ -25,13 +25,15 @@ from urllib.parse import urlsplit
 
 from longthought.engines.cache import Database, default_folder, request_key, stored
 from longthought.engines.ledger import Ledger, Price, Totals
-from longthought.engines.options import EngineOptions
+from longthought.engines.options import EngineOptions, check_base_url
 from longthought.engines.protocol import Completion, Sampling
 from longthought.errors import UserError
 
 BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 60.0, 600.0
 POLL_SECONDS = 0.1
 GO_ON = "Go on with your answer from the very character where it ends. Repeat nothing and do not comment."
+# A shorter key is a word that some server wants, and may well be part of an answer.
+SHORTEST_KEY = 8
 _FINISH = {"stop": "stop", "length": "length"}
 
 
@@ -68,9 +70,15 @@ class ServedEngine:
         self.tokenizer_name = model
         self._model, self._options = model, options
         self._base_url = options.base_url or os.environ.get("OPENAI_BASE_URL", "")
+        check_base_url(self._base_url)
         if self._base_url and urlsplit(self._base_url).scheme not in ("http", "https"):
             raise UserError(f"{self.name}: the base URL must begin with http:// or https:// (often it ends in /v1)")
-        if not self._base_url and not os.environ.get(options.key_variable):
+        if not (self._secret().isascii() and self._secret().isprintable()):
+            raise UserError(
+                f"{self.name}: the key in the environment variable {options.key_variable} holds a line break or "
+                "another character that no key has: set it again"
+            )
+        if not self._base_url and not self._secret():
             raise UserError(
                 f"{self.name}: no key in the environment variable {options.key_variable}: set it, or name your own "
                 "server by base_url or OPENAI_BASE_URL"
@@ -296,7 +304,11 @@ class ServedEngine:
             if not isinstance(answer, str) or not isinstance(thought, str):
                 raise TypeError
         except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-            raise _PassingError(f"a body that is no answer ({self._clean(content[:200])})", billed=True) from None
+            raise _PassingError(f"a body that is no answer ({self._clean(content)})", billed=True) from None
+        secret = self._secret()
+        if len(secret) >= SHORTEST_KEY:
+            # A server may repeat what it was sent, and an answer is stored.
+            answer, thought, finish = (said.replace(secret, "[key]") for said in (answer, thought, finish))
         usage = reply.get("usage") or {}
         prompt_tokens, tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
         if not isinstance(prompt_tokens, int) or not isinstance(tokens, int):
@@ -311,10 +323,10 @@ class ServedEngine:
         return Completion(answer, tokens, _FINISH.get(finish, finish), prompt_tokens, seconds, cost)
 
     def _secret(self) -> str:
-        return os.environ.get(self._options.key_variable, "")
+        return os.environ.get(self._options.key_variable, "").strip()
 
     def _host(self) -> str:
-        """The server, without the name and password that a URL may hold."""
+        """The server, as messages name it."""
         parts = urlsplit(self._base_url or "https://api.openai.com/v1")
         return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
@@ -324,10 +336,10 @@ class ServedEngine:
             said = said.decode("utf-8", "replace")
         if isinstance(said, dict):
             said = said.get("message") or said
-        text = " ".join(str(said).split())
+        text = str(said)
         if self._secret():
             text = text.replace(self._secret(), "[key]")
-        return "".join(c if c.isprintable() else "?" for c in text)[:300]
+        return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))[:300]
 
 
 class _Refused(Exception):

@@ -28,7 +28,7 @@ from longthought.thoughts import record
 from longthought.thoughts.record import Call, Thought, Trace
 from longthought.thoughts.sets import run_method, write_card
 
-PARTS, SETTINGS, DONE = "parts", "settings.json", "done.json"
+PARTS, SETTINGS, DONE, PAID = "parts", "settings.json", "done.json", "paid"
 
 
 @dataclass(frozen=True)
@@ -61,23 +61,29 @@ def run_job(
 
     Writes `thoughts.jsonl`, `calls.jsonl`, `train.jsonl` and `card.json`, whatever ends the work: an error is raised
     after what is done has been written. Engines are opened only where a problem is left. Raises UserError for a folder
-    that another process works in, that holds something else, or that was made with other settings or problems.
+    that another process works in, that holds something else, that is damaged, that cannot be written to, or that was
+    made with other settings or problems.
     """
     if job.out.exists() and not job.out.is_dir():
         raise UserError(f"{job.out}: is a file; name a folder, which is made if it is missing")
+    _refuse_others(job.out)
     # A teacher that cannot be opened leaves no folder behind.
     engines = None if (job.out / PARTS).is_dir() else open_engines()
-    with _locked(job.out):
+    with _locked(job.out), _writing(job.out):
         _check_settings(job)
-        left = [p for p in job.wanted if p.id not in _done(job)]
+        done = _done(job)
+        left = [p for p in job.wanted if p.id not in done]
+        # Damage is found before anything is asked.
+        _gathered(job)
         try:
             if left and engines is None:
                 engines = open_engines()
             for start in range(0, len(left), job.chunk):
                 _make_part(job, engines or {}, left[start : start + job.chunk], start, len(left))
         except UserError as error:
-            kept = f"{len(_done(job))} of {len(job.wanted)} problems are done and kept in {job.out}"
-            raise UserError(f"{error} ({kept}; the same command goes on from there)") from error
+            done = _done(job)
+            kept = f"{len(done)} of {len(job.wanted)} problems are done and kept in {job.out}"
+            raise UserError(f"{error} ({kept}{'; the same command goes on from there' if done else ''})") from error
         finally:
             thoughts, calls = _gathered(job)
             if thoughts:
@@ -87,7 +93,8 @@ def run_job(
 
 def _make_part(job: Job, engines: Mapping[str, Engine], problems: Sequence[Problem], before: int, total: int) -> None:
     folder = job.out / PARTS
-    name = f"{len(list(folder.glob('[0-9]*'))):05}"
+    # Not their count: a damaged part may have been deleted.
+    name = f"{max((int(part.name) for part in _parts(job.out)), default=-1) + 1:05}"
     trace = Trace(part=name)
 
     def progress(done: int, of: int) -> None:
@@ -104,8 +111,33 @@ def _make_part(job: Job, engines: Mapping[str, Engine], problems: Sequence[Probl
     report(job.method, before + len(problems), total)
 
 
+def _parts(out: Path) -> list[Path]:
+    return sorted((p for p in (out / PARTS).glob("[0-9]*") if p.name.isdecimal()), key=lambda p: int(p.name))
+
+
 def _digest(problem: Problem) -> str:
     return digest(asdict(problem))[:16]
+
+
+def _refuse_others(out: Path) -> None:
+    """UserError for a folder with files of another origin, which results could overwrite."""
+    if not out.is_dir() or ((out / PARTS).is_dir() and (out / SETTINGS).is_file()):
+        return
+    others = sorted(f.name for f in out.iterdir() if f.name not in (PARTS, PAID) and not f.name.startswith("."))
+    if others:
+        raise UserError(f"{out}: holds files that are no result of think ({others[0]}); name another folder")
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """A full disk and the like, as one line."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or out}: cannot be read or written ({error.strerror or error}); mend that, and the same "
+            "command goes on with what is done"
+        ) from error
 
 
 @contextmanager
@@ -139,20 +171,28 @@ def _check_settings(job: Job) -> None:
     except (OSError, ValueError, AttributeError, TypeError):
         raise UserError(f"{file}: cannot be read; name another folder") from None
     if changed:
-        what = "; ".join(f"{key} was {_shown(before.get(key))}, now {_shown(settings.get(key))}" for key in changed)
+        what = "; ".join(_difference(key, before.get(key), settings.get(key)) for key in changed)
         raise UserError(f"{job.out}: was made in another way ({what}); name another folder")
 
 
-def _shown(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _difference(name: str, before: Any, now: Any) -> str:
+    """What changed; of records, only the fields that did."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+        return "; ".join(_difference(f"{name}.{key}", before.get(key), now.get(key)) for key in changed)
+    return f"{name} was {json.dumps(before, ensure_ascii=False)}, now {json.dumps(now, ensure_ascii=False)}"
 
 
 def _done(job: Job) -> set[str]:
     """The ids of the problems that are done. Raises UserError where one of them is no longer what was asked."""
     current = {p.id: p for p in job.problems}
     found: set[str] = set()
-    for file in (job.out / PARTS).glob(f"[0-9]*/{DONE}"):
-        for name, known in json.loads(file.read_text(encoding="utf-8")).items():
+    for part in _parts(job.out):
+        try:
+            done = json.loads((part / DONE).read_text(encoding="utf-8")).items()
+        except (FileNotFoundError, ValueError, AttributeError) as error:
+            raise _damaged(part, f"{DONE} cannot be read: {error}") from None
+        for name, known in done:
             if name not in current or _digest(current[name]) != known:
                 state = "has changed in" if name in current else "is missing from"
                 raise UserError(f"{job.out}: problem {name!r} is done and {state} the file; name another folder")
@@ -163,12 +203,24 @@ def _done(job: Job) -> set[str]:
 def _gathered(job: Job) -> tuple[list[Thought], dict[str, Call]]:
     thoughts: list[Thought] = []
     calls: dict[str, Call] = {}
-    for part in sorted((job.out / PARTS).glob("[0-9]*")):
-        own, asked = record.read(part)
+    place = {p.id: i for i, p in enumerate(job.problems)}
+    for part in _parts(job.out):
+        try:
+            own, asked = record.read(part)
+        except (UserError, ValueError) as error:
+            raise _damaged(part, str(error)) from None
+        if any(t.problem.id not in place for t in own):
+            raise _damaged(part, "a thought is on a problem that is not in the file")
         thoughts += own
         calls |= asked
-    place = {p.id: i for i, p in enumerate(job.problems)}
     return sorted(thoughts, key=lambda t: place[t.problem.id]), calls
+
+
+def _damaged(part: Path, why: str) -> UserError:
+    return UserError(
+        f"{part}: is damaged ({why}); delete this folder, and its problems are asked again (paid answers come from the "
+        "store, without a new price)"
+    )
 
 
 def _write_results(job: Job, thoughts: Sequence[Thought], calls: Mapping[str, Call]) -> None:
@@ -180,5 +232,8 @@ def _write_results(job: Job, thoughts: Sequence[Thought], calls: Mapping[str, Ca
 
 def _write_text(file: Path, text: str) -> None:
     draft = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(file)
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
