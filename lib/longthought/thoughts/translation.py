@@ -346,9 +346,10 @@ def _numbers(text: str) -> tuple[Counter[Fraction], dict[Fraction, Counter[str]]
 def _numbers_complaint(first: str, second: str) -> str:
     (values, units), (other_values, other_units) = _numbers(first), _numbers(second)
     lost, new = _difference(values, other_values)
-    # A number may be spelled out on one of the sides.
-    lost = _unspelled(lost, second)
-    new = _unspelled(new, first)
+    # A number may be spelled out on one of the sides. What both spell out, such as "the second", excuses no digit.
+    said, other_said = _spelled_out(first), _spelled_out(second)
+    lost = _unexcused(lost, other_said - said)
+    new = _unexcused(new, said - other_said)
     if lost or new:
         return f"numbers changed: {_told([_shown(v) for v in lost], [_shown(v) for v in new])}"
     for value, names in units.items():
@@ -363,10 +364,8 @@ def _shown(value: Fraction) -> str:
     return str(value) if value.denominator == 1 else f"{float(value):g}"
 
 
-def _unspelled(values: Sequence[Fraction], text: str) -> list[Fraction]:
-    """Those of the values that the text does not spell out in words."""
-    if not values:
-        return []
+def _spelled_out(text: str) -> Counter[Fraction]:
+    """The numbers that the text spells out in words."""
     spelled: Counter[Fraction] = Counter()
     for found in _ENGLISH.finditer(text):
         parts = [_SPELLED.get(part) for part in found[0].lower().split("-")]
@@ -374,10 +373,15 @@ def _unspelled(values: Sequence[Fraction], text: str) -> list[Fraction]:
             spelled[Fraction(_signed(sum(p for p in parts if p is not None), text, found.start()))] += 1
     for found in _CHINESE.finditer(text):
         spelled[Fraction(_signed(chinese_number(found[0]), text, found.start()))] += 1
-    missing = []
+    return spelled
+
+
+def _unexcused(values: Sequence[Fraction], spelled: Counter[Fraction]) -> list[Fraction]:
+    """Those of the values that are not spelled out."""
+    left, missing = spelled.copy(), []
     for value in values:
-        if spelled[value]:
-            spelled[value] -= 1
+        if left[value]:
+            left[value] -= 1
         else:
             missing.append(value)
     return missing
