@@ -12,7 +12,6 @@ import small_server
 import vllm_server
 from longthought.models import SMOLLM2
 
-
 # Files that share vLLM's server, which is started once.
 SERVED = ("test_engines.py", "test_engine_served.py")
 
