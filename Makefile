@@ -4,7 +4,6 @@ PROFILE ?= mini
 PIP_ARGS ?=
 SPHINXOPTS ?=
 PYTESTOPTS ?=
-TEST_WORKERS ?= 2
 PORT ?= 8000
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -88,7 +87,7 @@ test: lint
 	  echo "note: no chromium here, so the browser tests are skipped (on Debian: apt-get install chromium)"
 	@$(PY) -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("vllm") is None)' || \
 	  echo "note: no vLLM here, so its engine and its server are not tested (make vllm installs it)"
-	@$(PY) -m pytest -n $(TEST_WORKERS) --dist loadgroup $(PYTESTOPTS)
+	@$(PY) -m pytest $(PYTESTOPTS)
 
 bench: $(STAMP)
 	@$(PY) -c 'import math_verify' 2>/dev/null || \

@@ -12,16 +12,6 @@ import small_server
 import vllm_server
 from longthought.models import SMOLLM2
 
-# Files that share vLLM's server, which is started once.
-SERVED = ("test_engines.py", "test_engine_served.py")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, a file stays together, and so do the files that share a server."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("served" if item.path.name in SERVED else item.path.name))
-
 
 @pytest.fixture(scope="session")
 def smollm2() -> Any:
