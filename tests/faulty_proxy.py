@@ -80,7 +80,7 @@ def running(upstream: str, plan: Sequence[str] = (), delay: float = 0.0) -> Iter
             if fault in ("429", "500", "503"):
                 return self.reply(int(fault), error("not now"))
             if fault == "hangs":
-                time.sleep(4)
+                time.sleep(12)
                 return self.reset()
             if fault == "reset before":
                 return self.reset()

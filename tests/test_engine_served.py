@@ -69,7 +69,7 @@ def test_no_fault_loses_or_changes_an_answer_or_pays_it_twice(upstream, tmp_path
     asked = prompts(len(FAULTS) + 2)
     plain = opened(upstream, tmp_path / "plain").generate(asked, SAMPLING)
     with faulty_proxy.running(upstream, FAULTS) as proxy:
-        engine = opened(proxy.url, tmp_path / "paid", timeout=12, concurrency=8, **PRICED)
+        engine = opened(proxy.url, tmp_path / "paid", timeout=8, concurrency=8, **PRICED)
         answers = engine.generate(asked, SAMPLING)
         assert texts(answers) == texts(plain)
         assert sorted(proxy.faults) == sorted(FAULTS)
