@@ -628,7 +628,8 @@ def test_folders_that_are_no_result_are_never_replaced(tmp_path):
     for force in (False, True):
         with pytest.raises(UserError, match=r"rules\.yaml, which is no result"):
             curate_files([path], result, RULES, force=force)
-    assert len(list(result.iterdir())) == 7
+    assert len(list(result.iterdir())) == 8
+    assert "# Data card: curated rows" in (result / "card.md").read_text(encoding="utf-8")
     with pytest.raises(UserError, match="is a file"):
         curate_files([path], tmp_path / "rows.jsonl", RULES, force=True)
     assert (mine / "thesis.txt").exists()

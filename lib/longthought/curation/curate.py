@@ -4,9 +4,9 @@ Worker processes parse chunks and ask the rules that look at one row alone; this
 is left, in the order of the input, so that the result does not depend on the number of workers. Memory holds a few
 chunks and what the detector of duplicates remembers.
 
-`curate_files` writes a folder: `kept.jsonl`, `dropped.jsonl`, `broken.jsonl`, `summary.json`, and the funnel as
-`funnel.html` and `funnel.json`. The folder appears when all of it is there. How well the rules do on rows that were
-labelled by hand is measured by `measured`.
+`curate_files` writes a folder: `kept.jsonl`, `dropped.jsonl`, `broken.jsonl`, `summary.json`, a data card `card.md`,
+and the funnel as `funnel.html` and `funnel.json`. The folder appears when all of it is there. How well the rules do on
+rows that were labelled by hand is measured by `measured`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 CASES = files("longthought") / "data/curation_cases.jsonl"
 SUMMARY = "summary.json"
 _ROWS = ("kept.jsonl", "dropped.jsonl", "broken.jsonl")
-_FILES = (*_ROWS, SUMMARY, "funnel.html", "funnel.json")
+_FILES = (*_ROWS, SUMMARY, "card.md", "funnel.html", "funnel.json")
 _FORM = 1  # of the folder
 _SMALL = 2_000_000  # bytes that are judged faster here than workers start
 NO_ROW = "no such row"  # in place of a rate
@@ -371,6 +371,9 @@ def _write(
     (draft / SUMMARY).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     summary = Summary.of(record)
     figure, data = funnel_figure(summary)
+    from longthought.curation.cards import card_of_curation
+
+    card_of_curation("curated rows", summary).write(draft / "card.md")
     figure.write_html(draft / "funnel.html", include_plotlyjs=True, full_html=True)
     data.to_json(draft / "funnel.json", orient="records", indent=2)
     return summary

@@ -19,6 +19,7 @@ from typing import Any
 from uuid import uuid4
 
 from longthought.artifacts import digest
+from longthought.curation.cards import card_of, origin_of_problems
 from longthought.engines import Engine
 from longthought.errors import UserError
 from longthought.grading import GRADER_VERSION
@@ -26,7 +27,7 @@ from longthought.problems import Problem
 from longthought.progress import report
 from longthought.thoughts import record
 from longthought.thoughts.record import Call, Thought, Trace
-from longthought.thoughts.sets import run_method, write_card
+from longthought.thoughts.sets import method_module, run_method, write_card
 
 PARTS, SETTINGS, DONE, PAID = "parts", "settings.json", "done.json", "paid"
 
@@ -228,6 +229,11 @@ def _write_results(job: Job, thoughts: Sequence[Thought], calls: Mapping[str, Ca
     pairs = [{"prompt": t.problem.text, "completion": t.text} for t in thoughts if t.accepted]
     _write_text(job.out / "train.jsonl", "".join(json.dumps(pair, ensure_ascii=False) + "\n" for pair in pairs))
     write_card(job.out, job.out.name, job.method, job.engines, job.options, thoughts, calls)
+    made_by: Callable[[Any], Mapping[str, Any]] = getattr(method_module(job.method), "prompt_texts", lambda _: {})
+    prompts = {f"{name}, {language}": text for name, prompt in made_by(job.options).items()
+               for language, text in asdict(prompt).items()}  # fmt: skip
+    card_of(job.out.name, thoughts, calls, [origin_of_problems(job.problems, "not stated", "the user's problems")],
+            prompts=prompts).write(job.out / "card.md")  # fmt: skip
 
 
 def _write_text(file: Path, text: str) -> None:
